@@ -1,0 +1,65 @@
+import keras
+import numpy as np
+import pytest
+
+from tests import process, tiny
+from tf_facenet import cli
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.model_file import save_model
+
+LIGHT = """
+import sys
+from tf_facenet import cli
+try:
+    cli.main(sys.argv[1:])
+finally:
+    print("heavy:", [name for name in ("numpy", "tensorflow", "keras") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["export", "-h"]])
+def test_help_answers_without_importing_tensorflow(arguments):
+    done = process.python("-c", LIGHT, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: tf-facenet")
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def status(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    return stopped.value.code
+
+
+def test_usage_lists_every_command(capsys):
+    assert status(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {name} " in text for name in cli.COMMANDS)
+    assert status([]) == 2
+    assert capsys.readouterr().out == text
+
+
+def test_mistakes_are_one_line(capsys, tmp_path):
+    assert status(["exprt"]) == 2
+    error = capsys.readouterr().err
+    assert "error: Unknown command 'exprt'. Choose one of: export." in error
+    assert status(["export", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
+    error += capsys.readouterr().err
+    assert "error: No model at" in error
+    assert status(["export"]) == 2
+    error += capsys.readouterr().err
+    assert "tf-facenet export: error: the following arguments are required: model, out" in error
+    assert len(error.splitlines()) == 3
+
+
+def test_export(capsys, tmp_path):
+    model = tiny.create((20, 16), 5)
+    save_model(model, tmp_path / "run" / "model.keras", {})
+    assert status(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    assert "serving_default  pixels float32 [B, H, W, 3] → embeddings [B, 5], norm [B]" in text
+    assert "Image size: 20x16\n" in text
+    assert float(text.split("Largest difference to Keras: ")[1]) < 1e-5
+    pixels = np.full((1, 20, 16, 3), 200, np.uint8)
+    expected = keras.ops.normalize(model(pixels.astype("float32")))
+    np.testing.assert_allclose(Embedder.load(tmp_path / "out").embed(pixels), expected, atol=1e-5)

@@ -1,0 +1,169 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import process, tiny
+from tf_facenet import export
+from tf_facenet.export import saved_model as exporter
+from tf_facenet.export.saved_model import SIGNATURES, saved_model
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.model_file import save_model
+
+METADATA = {"backbone": "tiny", "class_names": ["Zoë"], "image_size": [20, 16]}
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    model = tiny.create((20, 16), 5, keep_probability=0.5)
+    model.get_layer("bn2").moving_variance.assign(np.linspace(0.5, 2, 16))
+    return model
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(2).integers(0, 256, (7, 20, 16, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("export") / "tiny"
+    assert saved_model(model, METADATA, directory) < 1e-5
+    return directory
+
+
+def outputs(model, pixels):
+    features = model.predict(pixels.astype("float32"), verbose=0).astype("float64")
+    norm = np.linalg.norm(features, axis=1)
+    return features / norm[:, None], norm
+
+
+def assert_equal(result, expected):
+    assert sorted(result) == ["embeddings", "norm"]
+    np.testing.assert_allclose(result["embeddings"], expected[0], atol=1e-5)
+    np.testing.assert_allclose(result["norm"], expected[1], rtol=1e-5)
+
+
+def test_signatures(model, exported, pixels):
+    signatures = tf.saved_model.load(exported).signatures
+    assert set(signatures) == set(SIGNATURES)
+    expected = outputs(model, pixels)
+    floats = tf.constant(pixels, tf.float32)
+    assert_equal(signatures["serving_default"](pixels=floats), expected)
+    assert_equal(signatures["serving_uint8"](pixels=tf.constant(pixels)), expected)
+    encoded = tf.stack([tf.io.encode_png(image) for image in pixels])
+    assert_equal(signatures["jpeg"](encoded=encoded), expected)
+
+
+def test_files_of_any_size_are_stretched(model, exported):
+    large = np.random.default_rng(4).integers(0, 256, (2, 50, 30, 3), np.uint8)
+    encoded = tf.stack([tf.io.encode_png(image) for image in large])
+    resized = np.asarray(tf.image.resize(large, (20, 16), antialias=True))
+    result = tf.saved_model.load(exported).signatures["jpeg"](encoded=encoded)
+    assert_equal(result, outputs(model, resized))
+
+
+def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels):
+    model = tiny.create((20, 16), 5)
+    model.get_layer("features").kernel.assign(np.eye(16, 5))
+    saved_model(model, {}, tmp_path / "m")
+    loaded = tf.saved_model.load(tmp_path / "m")
+    for variable in loaded.model_variables:
+        variable.assign(tf.zeros_like(variable))
+    result = loaded.signatures["serving_uint8"](pixels=tf.constant(pixels))
+    assert not np.any(result["embeddings"])
+    assert not np.any(result["norm"])
+
+
+def test_metadata(exported):
+    text = (exported / "assets.extra" / "tf_facenet.json").read_text(encoding="utf-8")
+    metadata = json.loads(text)
+    assert {**metadata, **METADATA} == metadata
+    assert metadata["color_order"] == "RGB"
+
+
+def test_embedder_reads_it(model, exported, pixels):
+    embedder = Embedder.load(exported, batch_size=3)
+    assert embedder.metadata["class_names"] == ["Zoë"]
+    direct = Embedder(model, METADATA, batch_size=3)
+    for flip in ("none", "concat", "sum"):
+        np.testing.assert_allclose(
+            embedder.embed(pixels, flip), direct.embed(pixels, flip), atol=1e-5)
+
+
+PLAIN = """
+import sys
+class Block:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "tf_facenet":
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+import numpy, tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+pixels = numpy.load(sys.argv[2])
+result = loaded.signatures["serving_uint8"](pixels=tf.constant(pixels))
+numpy.save(sys.argv[3], result["embeddings"])
+print("tf_facenet" in sys.modules)
+"""
+
+
+def test_plain_tensorflow_runs_it(model, exported, pixels, tmp_path):
+    np.save(tmp_path / "pixels.npy", pixels)
+    done = process.python("-c", PLAIN, exported, tmp_path / "pixels.npy", tmp_path / "out.npy",
+                          cwd=tmp_path)
+    assert done.stdout.split() == ["False"], done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), outputs(model, pixels)[0], atol=1e-5)
+
+
+def test_an_older_export_is_replaced_whole(model, tmp_path):
+    saved_model(model, {"template": "old"}, tmp_path / "m")
+    (tmp_path / "m" / "variables" / "left_over").touch()
+    saved_model(model, {"template": "new"}, tmp_path / "m")
+    assert Embedder.load(tmp_path / "m").metadata["template"] == "new"
+    assert not (tmp_path / "m" / "variables" / "left_over").exists()
+    assert list(tmp_path.iterdir()) == [tmp_path / "m"]
+
+
+def test_other_folders_and_files_are_not_touched(model, tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(ValueError, match="expected a new folder or an older export, found photo"):
+        saved_model(model, {}, tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match="an older export, found photo.jpg. Choose another"):
+        saved_model(model, {}, tmp_path)
+    with pytest.raises(ValueError, match="found a file"):
+        saved_model(model, {}, tmp_path / "photo.jpg")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["photo.jpg", "saved_model.pb"]
+
+
+def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch):
+    saved_model(model, {"template": "good"}, tmp_path / "m")
+    monkeypatch.setattr(exporter, "unit_rows", lambda features: features * 1.01)
+    with pytest.raises(ValueError, match=r"differs from Keras by .*; expected at most 0\.0001\."):
+        saved_model(model, {}, tmp_path / "m")
+    assert Embedder.load(tmp_path / "m").metadata["template"] == "good"
+    assert list(tmp_path.iterdir()) == [tmp_path / "m"]
+
+
+def test_foreign_saved_models_are_refused(tmp_path):
+    tf.saved_model.save(tf.Module(), tmp_path)
+    with pytest.raises(ValueError, match="is not a SavedModel of this package: expected the outp"):
+        Embedder.load(tmp_path)
+
+
+def test_export_all(model, tmp_path):
+    save_model(model, tmp_path / "model.keras", METADATA)
+    export.export_all(tmp_path / "model.keras", "")
+    assert [item.name for item in tmp_path.iterdir()] == ["model.keras"]
+    export.export_all(tmp_path, "saved_model")
+    assert Embedder.load(tmp_path / "saved_model").image_size == (20, 16)
+
+
+def test_formats():
+    assert export.check_formats("") == []
+    assert export.check_formats(" saved_model,saved_model ") == ["saved_model"] * 2
+    with pytest.raises(ValueError, match="Unknown export format 'coreml'. Choose one of: saved_m"):
+        export.check_formats("saved_model,coreml")

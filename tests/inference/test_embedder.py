@@ -1,0 +1,174 @@
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import tiny
+from tf_facenet.data.batches import evaluation_batches
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.model_file import save_model
+
+SIZE = (20, 16)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose batch statistics and dropout would show."""
+    keras.utils.set_random_seed(3)
+    model = tiny.create(SIZE, 5, keep_probability=0.5)
+    for layer in ("bn1", "bn2"):
+        model.get_layer(layer).moving_mean.assign(np.random.default_rng(1).normal(size=[
+            *model.get_layer(layer).moving_mean.shape]))
+    return model
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(2).integers(0, 256, (7, *SIZE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def embedder(model):
+    return Embedder(model, {"image_size": list(SIZE)}, batch_size=3)
+
+
+def unit(rows):
+    rows = np.asarray(rows, "float64")
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def features(model, pixels):
+    return model.predict(pixels.astype("float32"), verbose=0)
+
+
+def png(image):
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int64"])
+def test_arrays(model, embedder, pixels, dtype):
+    embeddings = embedder.embed(pixels.astype(dtype))
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(embeddings, unit(features(model, pixels)), atol=1e-6)
+
+
+def test_tensors(embedder, pixels):
+    np.testing.assert_array_equal(embedder.embed(tf.constant(pixels)), embedder.embed(pixels))
+
+
+def test_paths_and_bytes_in_any_order_and_number(model, embedder, pixels, tmp_path):
+    (tmp_path / "0.png").write_bytes(png(pixels[0]))
+    kinds = [str(tmp_path / "0.png"), *(png(image) for image in pixels[1:4])]
+    order = [3, 0, 0, 2, 1, 3, 0]
+    samples = np.empty(len(order), object)
+    samples[:] = [kinds[index] for index in order]
+    expected = unit(features(model, pixels))[order]
+    np.testing.assert_allclose(embedder.embed(samples), expected, atol=1e-6)
+    np.testing.assert_allclose(embedder.embed(list(samples)), expected, atol=1e-6)
+    same = embedder.embed([tmp_path / "0.png"])
+    np.testing.assert_allclose(same, expected[1:2], atol=1e-6)
+
+
+def test_every_different_sample_is_read_and_embedded_once(embedder, pixels, monkeypatch):
+    asked = []
+
+    def spy(samples, *arguments):
+        asked.append(list(samples))
+        return evaluation_batches(samples, *arguments)
+
+    monkeypatch.setattr("tf_facenet.data.batches.evaluation_batches", spy)
+    one, two = png(pixels[0]), png(pixels[1])
+    done = []
+    embeddings = embedder.embed([one, two, bytes(bytearray(one)), one], progress=done.append)
+    assert asked == [[one, two]]
+    assert done == [2]
+    np.testing.assert_array_equal(embeddings[0], embeddings[3])
+
+
+def test_progress_counts_batches(embedder, pixels):
+    done = []
+    embedder.embed(pixels, progress=done.append)
+    assert done == [3, 6, 7]
+
+
+def test_flips(model, embedder, pixels):
+    plain, mirrored = features(model, pixels), features(model, pixels[:, :, ::-1])
+    concat = np.hstack([unit(plain), unit(mirrored)])
+    np.testing.assert_allclose(embedder.embed(pixels, "concat"), concat, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(concat, axis=1), np.sqrt(2))
+    # Features, not embeddings, are added: a long one counts for more.
+    np.testing.assert_allclose(embedder.embed(pixels, "sum"), unit(plain + mirrored), atol=1e-6)
+    assert np.abs(unit(plain + mirrored) - unit(unit(plain) + unit(mirrored))).max() > 1e-4
+
+
+def test_zero_features_stay_finite(pixels):
+    zero = Embedder(lambda images: tf.zeros([tf.shape(images)[0], 4]), {"image_size": SIZE})
+    for flip in ("none", "concat", "sum"):
+        assert not zero.embed(pixels, flip).any()
+
+
+def test_functions_and_half_precision(pixels):
+    def mean_colour(images):
+        return tf.cast(tf.reduce_mean(tf.cast(images, tf.float32), [1, 2]), tf.bfloat16)
+
+    embeddings = Embedder(mean_colour, {"image_size": SIZE}).embed(pixels)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-6)
+
+
+def test_one_trace_serves_every_batch(pixels):
+    traces = []
+
+    def network(images):
+        traces.append(images.shape)
+        return tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])
+
+    embedder = Embedder(network, {"image_size": SIZE}, batch_size=4)
+    for count in (7, 2, 4, 1):
+        embedder.embed(pixels[:count])
+    assert traces == [(None, *SIZE, 3)]
+
+
+def test_weights_are_followed(embedder, model, pixels):
+    before = embedder.embed(pixels)
+    kernel = model.get_layer("features").kernel
+    old = np.array(kernel)
+    kernel.assign(old[:, ::-1])
+    after = embedder.embed(pixels)
+    kernel.assign(old)
+    np.testing.assert_allclose(after, before[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(embedder.embed(pixels), before, atol=1e-6)
+
+
+def test_load(model, embedder, pixels, tmp_path):
+    save_model(model, tmp_path / "run" / "model.keras", {"template": "lfw"})
+    for path in (tmp_path / "run", tmp_path / "run" / "model.keras"):
+        loaded = Embedder.load(path, batch_size=5)
+        assert loaded.image_size == SIZE
+        assert loaded.batch_size == 5
+        assert loaded.metadata["template"] == "lfw"
+        np.testing.assert_allclose(loaded.embed(pixels), embedder.embed(pixels), atol=1e-6)
+
+
+def test_mistakes(embedder, pixels, tmp_path):
+    with pytest.raises(ValueError, match="Unknown flip 'both'. Choose one of: concat, none, sum."):
+        embedder.embed(pixels, "both")
+    for nothing in ([], np.zeros((0, *SIZE, 3)), "face.jpg", b"jpeg"):
+        with pytest.raises(ValueError, match="expected a list of at least one path or image"):
+            embedder.embed(nothing)
+    with pytest.raises(ValueError, match=r"shape \(7, 16, 20, 3\); .* takes N images \(20, 16, 3\)"):
+        embedder.embed(pixels.transpose(0, 2, 1, 3))
+    with pytest.raises(ValueError, match=r"shape \(20, 16, 3\)"):
+        embedder.embed(pixels[0])
+    with pytest.raises(ValueError, match="batch_size is 0; expected at least 1"):
+        Embedder(len, {}, batch_size=0)
+    with pytest.raises(OSError, match="No model at"):
+        Embedder.load(tmp_path / "none")
+
+
+def test_unreadable_files_are_named(embedder, pixels, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    for name in ("bad.jpg", "missing.jpg"):
+        with pytest.raises((OSError, ValueError), match=name):
+            embedder.embed([png(pixels[0]), str(tmp_path / name)])

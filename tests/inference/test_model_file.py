@@ -1,0 +1,172 @@
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from tests import process, tiny
+from tf_facenet.inference import model_file
+from tf_facenet.inference.model_file import load_model, save_model
+
+METADATA = {"backbone": "tiny", "image_size": [20, 16], "embedding_size": 5, "template": "lfw",
+            "standardization": "fixed", "color_order": "RGB", "class_names": ["Zoë", "山"],
+            "threshold": {"value": 1.25}, "options": {"seed": 1}, "data_licence": "CC0",
+            "version": "0"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    return tiny.create((20, 16), 5)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(1).uniform(0, 255, (3, 20, 16, 3)).astype("float32")
+
+
+def test_file_and_run_folder_give_back_network_and_metadata(model, pixels, tmp_path):
+    save_model(model, tmp_path / "run" / "model.keras", METADATA)
+    for path in (tmp_path / "run", tmp_path / "run" / "model.keras", str(tmp_path / "run")):
+        loaded, metadata = load_model(path)
+        assert metadata == METADATA
+        np.testing.assert_array_equal(loaded(pixels), model(pixels))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["model.keras"]
+
+
+def test_keras_reads_the_file_and_we_read_the_files_of_keras(model, pixels, tmp_path):
+    save_model(model, tmp_path / "ours.keras", METADATA)
+    ours = keras.saving.load_model(tmp_path / "ours.keras")
+    np.testing.assert_array_equal(ours(pixels), model(pixels))
+
+    model.save(tmp_path / "plain.keras")
+    plain, metadata = load_model(tmp_path / "plain.keras")
+    np.testing.assert_array_equal(plain(pixels), model(pixels))
+    assert metadata["image_size"] == [20, 16]
+    assert metadata["embedding_size"] == 5
+    assert metadata["color_order"] == "RGB"
+    assert set(metadata) == set(METADATA)
+
+
+def test_sizes_are_those_of_the_network(model, tmp_path):
+    save_model(model, tmp_path / "m.keras", {**METADATA, "image_size": 99, "embedding_size": 1})
+    metadata = load_model(tmp_path / "m.keras")[1]
+    assert (metadata["image_size"], metadata["embedding_size"]) == ([20, 16], 5)
+
+
+@pytest.mark.parametrize("failing", ["save", "metadata"])
+def test_failure_keeps_the_older_file(model, tmp_path, monkeypatch, failing):
+    path = tmp_path / "model.keras"
+    save_model(model, path, METADATA)
+    before = path.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    target = (model, "save") if failing == "save" else (zipfile.ZipFile, "writestr")
+    if failing == "metadata":
+        with pytest.raises(TypeError):
+            save_model(model, path, {"options": {1, 2}})
+    monkeypatch.setattr(*target, full)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(model, path, METADATA)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saving_needs_the_ending(model, tmp_path):
+    with pytest.raises(ValueError, match=r"expected a name that ends in \.keras"):
+        save_model(model, tmp_path / "model.h5", METADATA)
+
+
+def test_missing_and_empty(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No model at '.*nowhere'\. Expected a run folder"):
+        load_model(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="Expected model.keras or saved_model.pb in .*: nothing"):
+        load_model(tmp_path)
+    for name in "abcdefghijk":
+        (tmp_path / name).touch()
+    with pytest.raises(OSError, match="found: a, b, c, d, e, f, g, h, …"):
+        load_model(tmp_path)
+
+
+def test_saved_model_holds_no_layers(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match="is a SavedModel, which holds no layers"):
+        load_model(tmp_path)
+
+
+def test_damaged_files(model, tmp_path):
+    path = tmp_path / "m.keras"
+    save_model(model, path, METADATA)
+    whole = path.read_bytes()
+    for part in (b"", b"hello", whole[: len(whole) // 2]):
+        path.write_bytes(part)
+        with pytest.raises(ValueError, match="is not a model file or only a part of one"):
+            load_model(path)
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
+    with pytest.raises(ValueError, match=r"m\.keras' cannot be loaded: Bad CRC-32"):
+        load_model(path)
+
+
+def test_an_archive_of_something_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(ValueError, match="cannot be loaded: .*config.json"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_metadata_that_are_not_json(model, tmp_path):
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras", "a") as archive:
+        archive.writestr(model_file.MEMBER, "{")
+    with pytest.raises(ValueError, match="cannot be loaded: Expecting property name"):
+        load_model(tmp_path / "m.keras")
+
+
+def _save_functional(path, layer, shape=(8, 8, 3)):
+    inputs = keras.Input(shape)
+    keras.Model(inputs, layer(inputs)).save(path)
+    return path
+
+
+def test_code_in_the_file_is_not_run(tmp_path):
+    path = _save_functional(tmp_path / "m.keras", keras.layers.Lambda(lambda x: x[:, 0, 0]))
+    with pytest.raises(ValueError, match="cannot be loaded: Requested the deserialization of a "):
+        load_model(path)
+
+
+def test_unknown_layer_is_named(tmp_path):
+    class Strange(keras.layers.Flatten):
+        pass
+
+    path = _save_functional(tmp_path / "m.keras", Strange())
+    with pytest.raises(ValueError, match="cannot be loaded: Could not locate class 'Strange'") as e:
+        load_model(path)
+    assert len(str(e.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("layer", "shape", "message"), [
+    (keras.layers.Flatten, (8, 8, 1), "Expected one batch of colour images"),
+    (keras.layers.Flatten, (8,), "Expected one batch of colour images"),
+    (keras.layers.ReLU, (8, 8, 3), "Expected one batch of features"),
+    (keras.layers.GlobalAveragePooling2D, (None, 8, 3), "takes images of any size"),
+])
+def test_networks_that_do_not_embed_images(tmp_path, layer, shape, message):
+    path = _save_functional(tmp_path / "m.keras", layer(), shape)
+    with pytest.raises(ValueError, match=message):
+        load_model(path)
+
+
+def test_backbones_of_the_package_are_known_in_a_fresh_process(tmp_path):
+    """Layers of ours are found although nothing but model_file has been imported."""
+    from tf_facenet import backbones
+
+    name = sorted(backbones.BACKBONES)[0]
+    model = backbones.create(name, 96, 8)
+    save_model(model, tmp_path / "m.keras", {})
+    code = ("import sys; from tf_facenet.inference.model_file import load_model; "
+            "print(load_model(sys.argv[1])[1]['embedding_size'])")
+    done = process.python("-c", code, tmp_path / "m.keras")
+    assert done.stdout.split() == ["8"], done.stderr

@@ -1,0 +1,103 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from tf_facenet import config, options
+from tf_facenet.options import LfwOptions, SoftmaxOptions
+
+FACENET = {  # facenet's train_softmax.py: flag → default; models and data live elsewhere here
+    "gpu_memory_fraction": 1.0, "model_def": "models.inception_resnet_v1", "max_nrof_epochs": 500,
+    "batch_size": 90, "image_size": 160, "epoch_size": 1000, "embedding_size": 128,
+    "random_crop": False, "random_flip": False, "random_rotate": False,
+    "use_fixed_image_standardization": False, "keep_probability": 1.0, "weight_decay": 0.0,
+    "center_loss_factor": 0.0, "center_loss_alfa": 0.95, "prelogits_norm_loss_factor": 0.0,
+    "prelogits_norm_p": 1.0, "prelogits_hist_max": 10.0, "optimizer": "ADAGRAD",
+    "learning_rate": 0.1, "learning_rate_decay_epochs": 100, "learning_rate_decay_factor": 1.0,
+    "moving_average_decay": 0.9999, "seed": 666, "nrof_preprocess_threads": 4,
+    "log_histograms": False, "filter_filename": "", "filter_percentile": 100.0,
+    "filter_min_nrof_images_per_class": 0, "validate_every_n_epochs": 5,
+    "validation_set_split_ratio": 0.0, "min_nrof_val_images_per_class": 0, "lfw_dir": "",
+    "lfw_batch_size": 100, "lfw_nrof_folds": 10, "lfw_distance_metric": 0,
+    "lfw_use_flipped_images": False, "lfw_subtract_mean": False}
+
+
+def test_facenets_flags_and_defaults():
+    parsed = vars(config.parse(SoftmaxOptions, []))
+    assert {name: parsed[name] for name in FACENET} == FACENET
+    assert {"logs_base_dir", "models_base_dir", "pretrained_model", "data_dir", "lfw_pairs",
+            "learning_rate_schedule_file"} <= set(parsed)
+
+
+def test_values_from_the_command_line():
+    parsed = config.parse(SoftmaxOptions, ["--image_size", "112x96", "--random_flip",
+                                           "--learning_rate", "-1", "--optimizer", "ADAM"])
+    assert parsed.image_size == (112, 96)
+    assert parsed.random_flip is True
+    assert parsed.learning_rate == -1.0
+    assert parsed.optimizer == "ADAM"
+    parsed = config.parse(LfwOptions, ["faces", "model", "--use_flipped_images"])
+    assert (parsed.lfw_dir, parsed.model, parsed.use_flipped_images) == ("faces", "model", True)
+
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["--batch_size", "0"], "--batch_size is 0; expected at least 1"),
+    (["--batch_size", "-3"], "--batch_size is -3; expected at least 1"),
+    (["--embedding_size", "0"], "--embedding_size is 0; expected at least 1"),
+    (["--image_size", "0"], "invalid image_size value: '0'"),
+    (["--image_size", "1x2x3"], "invalid image_size value: '1x2x3'"),
+    (["--keep_probability", "1.5"], "--keep_probability is 1.5; expected 0.001 to 1.0"),
+    (["--epoch_size", "-1"], "--epoch_size is -1; expected at least 0"),
+    (["--validation_set_split_ratio", "1"], "expected 0.0 to 0.99"),
+    (["--optimizer", "SDG"], "invalid choice: 'SDG'"),
+    (["--no_such_flag"], "unrecognized arguments: --no_such_flag")])
+def test_mistakes_are_one_line_and_status_two(capsys, argv, message):
+    with pytest.raises(SystemExit) as stopped:
+        config.parse(SoftmaxOptions, argv, prog="train_softmax.py")
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert message in error
+    assert error.startswith("train_softmax.py: error: ")
+    assert error.count("\n") == 1
+
+
+def test_json_round_trip(tmp_path):
+    parsed = config.parse(SoftmaxOptions, ["--image_size", "112x96", "--seed", "3"])
+    config.save(parsed, tmp_path / "options.json")
+    assert config.load(SoftmaxOptions, tmp_path / "options.json") == parsed
+    (tmp_path / "options.json").write_text('{"sede": 3}')
+    with pytest.raises(ValueError, match="unknown option 'sede'"):
+        config.load(SoftmaxOptions, tmp_path / "options.json")
+
+
+def test_given_names_what_the_user_typed():
+    assert config.given(SoftmaxOptions, ["--seed", "666", "--quiet"]) == {"seed", "quiet"}
+
+
+def test_free_on_resume_are_options():
+    names = {field.name for field in dataclasses.fields(SoftmaxOptions)}
+    assert names >= options.FREE_ON_RESUME
+
+
+def test_a_mistake_deeper_down_is_one_line(capsys, monkeypatch):
+    def main():
+        raise ValueError("first line\n   second line")
+
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train_softmax.py"])
+    with pytest.raises(SystemExit) as stopped:
+        config.run(main)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "train_softmax.py: error: first line second line\n"
+    monkeypatch.setenv("TF_FACENET_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="first line"):
+        config.run(main)
+
+
+@pytest.mark.parametrize("script", ["train_softmax", "validate_on_lfw"])
+def test_help_needs_no_tensorflow(script):
+    code = (f"import sys, {script}\ntry:\n    {script}.main(['-h'])\nexcept SystemExit: pass\n"
+            "print({'tensorflow', 'keras', 'numpy', 'cv2'} & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
+    assert f"usage: {script}.py [options]" in done.stdout

@@ -1,0 +1,120 @@
+import errno
+import os
+
+import pytest
+
+from tf_facenet import files
+from tf_facenet.files import atomic_folder, atomic_write
+
+
+def test_a_file_appears_whole_and_replaces_the_older_one(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.weights.h5"
+    for text in ("one", "two"):
+        with atomic_write(path) as temporary:
+            assert temporary.parent == path.parent
+            assert temporary.name.endswith("a.weights.h5")
+            assert not temporary.exists()
+            temporary.write_text(text)
+            assert not path.exists() or path.read_text() == "one"
+        assert path.read_text() == text
+        assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(type(error)), atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_shows_at_the_end(tmp_path, monkeypatch, call):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"), atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_really_full_disk(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(OSError, match="No space left"), atomic_write(path) as temporary:
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_everything_is_forced_to_disk_before_it_is_renamed(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append(
+        os.readlink(f"/proc/self/fd/{handle}")) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda *names: calls.append("rename") or replace(*names))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    with atomic_write(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert calls == [str(temporary), "rename", str(tmp_path)]
+
+
+@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_file_systems_that_cannot_force_a_folder(tmp_path, monkeypatch, number, passes):
+    fsync = os.fsync
+
+    def on_files_only(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(number, "no")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", on_files_only)
+    if passes:
+        with atomic_write(tmp_path / "a") as temporary:
+            temporary.touch()
+    else:
+        with pytest.raises(OSError, match="no"), atomic_write(tmp_path / "a") as temporary:
+            temporary.touch()
+
+
+def test_a_folder_appears_whole_and_replaces_the_older_one(tmp_path):
+    path = tmp_path / "export"
+    for name in ("one", "two"):
+        with atomic_folder(path) as temporary:
+            (temporary / "deep").mkdir()
+            (temporary / "deep" / name).write_text(name)
+        assert [item.name for item in (path / "deep").iterdir()] == [name]
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_older_folder(tmp_path, monkeypatch):
+    path = tmp_path / "export"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as temporary:
+        (temporary / "new").touch()
+        raise ZeroDivisionError
+    rename = os.rename
+
+    def refuse_the_new_one(source, target):
+        if (source / "new").exists():
+            raise OSError(errno.EIO, "refused")
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "rename", refuse_the_new_one)
+    with pytest.raises(OSError, match="refused"), atomic_folder(path) as temporary:
+        (temporary / "new").touch()
+    assert list(tmp_path.iterdir()) == [path]
+    assert [item.name for item in path.iterdir()] == ["old"]

@@ -1,0 +1,106 @@
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras.ops import convert_to_numpy as numpy
+
+from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.loop import NonFiniteError
+
+
+def state(value):
+    return {"model": [keras.Variable(np.full((2, 3), value, "float32"), name="kernel"),
+                      keras.Variable(np.array([value, 0], "int64"), dtype="int64", name="seed")],
+            "optimizer": [keras.Variable(np.float32(value), name="momentum")], "average": []}
+
+
+def values(of):
+    return [float(numpy(variable).ravel()[0]) for role in of.values() for variable in role]
+
+
+def test_round_trip(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    path = checkpoints.save(state(7), step=12, options={"seed": 1}, threshold=None)
+    assert path.name == "checkpoint-000000012.npz"
+    restored = state(0)
+    manifest = checkpoints.restore(restored)
+    assert (manifest["step"], manifest["options"]) == (12, {"seed": 1})
+    assert values(restored) == [7, 7, 7]
+
+
+def test_readable_by_numpy_without_pickle(tmp_path):
+    path = Checkpoints(tmp_path).save(state(7), step=1)
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["variables"]["model"][0][1] == [2, 3]
+    with zipfile.ZipFile(path) as archive, archive.open("model/0000.npy") as file:
+        np.testing.assert_array_equal(np.lib.format.read_array(file, allow_pickle=False),
+                                      np.full((2, 3), 7))
+
+
+def test_the_last_ones_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (5, 10, 100):
+        checkpoints.save(state(step), step)
+    assert [path.name for path in checkpoints.paths()] == [
+        "checkpoint-000000010.npz", "checkpoint-000000100.npz"]
+
+
+def test_a_damaged_one_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state(5), 5)
+    newest = checkpoints.save(state(10), 10)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    newest.write_bytes(content)
+    restored = state(0)
+    assert checkpoints.restore(restored)["step"] == 5
+    assert values(restored) == [5, 5, 5]
+    newest.write_bytes(content[:50])
+    assert checkpoints.restore(restored)["step"] == 5
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state(5), 5)
+    (tmp_path / ".tmp-0123-checkpoint-000000006.npz").write_bytes(b"half")
+    assert checkpoints.restore(state(0))["step"] == 5
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_nothing_to_restore(tmp_path):
+    with pytest.raises(OSError, match="no readable checkpoint in .*start the run again"):
+        Checkpoints(tmp_path).restore(state(0))
+
+
+def test_another_network(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state(5), 5)
+    other = {**state(0), "model": [keras.Variable(np.zeros((4, 4)), name="kernel")]}
+    with pytest.raises(ValueError, match="holds 2 model variables of other shapes than this run"):
+        checkpoints.restore(other)
+
+
+def test_nan_is_never_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(NonFiniteError, match="kernel holds values that are not finite"):
+        checkpoints.save({"model": [keras.Variable(np.float32("nan"), name="kernel")]}, 5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_previous_one(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state(5), 5)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(OSError, match="No space left on device.*checkpoint-000000005.npz.* intact"):
+        checkpoints.save(state(10), 10)
+    monkeypatch.undo()
+    restored = state(0)
+    assert checkpoints.restore(restored)["step"] == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000005.npz"]

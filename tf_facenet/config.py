@@ -1,0 +1,129 @@
+"""Dataclass ⇄ command line ⇄ JSON.
+
+An options class is a dataclass whose fields are made by `option` and `positional`. A field is all
+there is to an option: flag, type, default, choices, help and JSON follow from it. Groups of options
+are base classes; their docstrings title the groups in ``-h``.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+
+
+def option(default, help, *, choices=None, type=None):
+    """A ``--flag`` of an options class; a ``False`` default makes it a switch."""
+    metadata = {"help": help, "choices": choices, "type": type or default.__class__}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def positional(help):
+    """A required argument without a flag, in the order of the class."""
+    return dataclasses.field(default="", metadata={"help": help, "positional": True, "type": str})
+
+
+def image_size(text):
+    """``160`` or ``112x96`` (height x width) → ``160`` or ``(112, 96)``."""
+    if isinstance(text, (list, tuple)):
+        text = "x".join(map(str, text))
+    sides = tuple(int(side) for side in str(text).lower().split("x"))
+    if len(sides) > 2 or min(sides) < 1:
+        raise ValueError(f"image size {text!r}: expected one positive number or HEIGHTxWIDTH")
+    return sides[0] if len(sides) == 1 else sides
+
+
+_METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line on stderr, exit status 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} -h)\n")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action):
+        shown = action.default not in (None, "", False, argparse.SUPPRESS) and action.option_strings
+        return f"{action.help} (default {action.default})" if shown else action.help
+
+
+def parser(cls, prog=None):
+    """The `argparse` parser of an options class."""
+    made = _Parser(prog=prog, description=cls.__doc__, formatter_class=_Help)
+    for owner in reversed(cls.__mro__):
+        fields = [f for f in dataclasses.fields(cls) if f.name in owner.__dict__.get(
+            "__annotations__", {})]
+        group = made.add_argument_group(owner.__doc__.rstrip(".")) if fields else made
+        for field in fields:
+            _add(group, field)
+    required = " ".join(action.dest for action in made._get_positional_actions())
+    made.usage = f"%(prog)s [options] {required}".rstrip()
+    return made
+
+
+def _add(group, field):
+    meta = field.metadata
+    if meta.get("positional"):
+        group.add_argument(field.name, help=meta["help"])
+        return
+    kind = {"action": "store_true"} if field.default is False else {
+        "type": meta["type"], "choices": meta["choices"],
+        "metavar": None if meta["choices"] else _METAVARS.get(meta["type"])}
+    group.add_argument(f"--{field.name}", default=field.default, help=meta["help"], **kind)
+
+
+def parse(cls, argv=None, prog=None):
+    """Command line → instance of `cls`; a mistake exits with status 2 and one line."""
+    made = parser(cls, prog)
+    try:
+        return cls(**vars(made.parse_args(argv)))
+    except ValueError as error:
+        made.error(str(error))
+
+
+def given(cls, argv=None):
+    """Names of the options that the command line sets explicitly."""
+    made = parser(cls)
+    for action in made._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(made.parse_args(argv)))
+
+
+def to_dict(options):
+    """Options → plain values that JSON holds."""
+    return dataclasses.asdict(options)
+
+
+def save(options, path):
+    """Write options as JSON."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(to_dict(options), file, indent=2)
+        file.write("\n")
+
+
+def load(cls, path):
+    """Read options that `save` wrote; unknown names are an error."""
+    with open(path, encoding="utf-8") as file:
+        values = json.load(file)
+    types = {field.name: field.metadata["type"] for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ValueError(f"options file {path!r}: unknown option {unknown[0]!r}")
+    return cls(**{name: image_size(value) if types[name] is image_size else value
+                  for name, value in values.items()})
+
+
+def run(main):
+    """Call a command's `main`; a user's mistake becomes one line and exit status 2.
+
+    ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
+    """
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        if os.environ.get("TF_FACENET_TRACEBACK"):
+            raise
+        message = " ".join(str(error).split())
+        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: error: {message}\n")
+        sys.exit(2)

@@ -1,0 +1,76 @@
+"""What a drawn face is made of: the traits of a person, and of one picture of that person.
+
+Two tables give every trait its range. A person's traits decide the identity, a picture's traits everything that a
+face recogniser must look through: pose, light, expression, things in front of the face, camera, background.
+
+All values come from Philox, a counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as
+1, 2, 3"), read as raw 64-bit words keyed by (seed, identity, picture). NumPy promises that raw words never change,
+so that picture j of person k is the same on every machine and however many others are drawn.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+# Lengths are in units of half a head's height, y points down, the origin is the middle of the head.
+PERSON = {
+    "head_width": (0.66, 0.90), "head_height": (0.92, 1.06), "crown": (0.75, 1.05), "jaw_width": (0.70, 1.0),
+    "jaw_square": (0.55, 1.15), "chin_width": (0.14, 0.40), "chin_drop": (-0.04, 0.12),
+    "skin": (0, 1), "skin_warmth": (-1, 1), "blush": (0, 0.5),
+    "eye_y": (-0.14, 0.12), "eye_distance": (0.26, 0.43), "eye_width": (0.11, 0.20), "eye_height": (0.055, 0.13),
+    "eye_slant": (-0.30, 0.30), "iris": (0.55, 0.95), "eye_color": (0, 6), "lid": (0, 1), "lashes": (0, 1),
+    "eye_bag": (-0.5, 1),
+    "brow_gap": (0.05, 0.17), "brow_width": (0.13, 0.25), "brow_thickness": (0.012, 0.075), "brow_arch": (-0.02, 0.09),
+    "brow_slant": (-0.25, 0.25), "brow_tone": (0, 1),
+    "nose_length": (0.26, 0.52), "nose_width": (0.08, 0.21), "nose_bridge": (0.02, 0.08), "nose_tip": (-0.05, 0.07),
+    "nose_lift": (0.10, 0.30), "nose_round": (0, 1),
+    "mouth_y": (0.15, 0.30), "mouth_width": (0.17, 0.36), "upper_lip": (0.015, 0.085), "lower_lip": (0.03, 0.11),
+    "cupid": (0, 0.9), "lip_color": (0, 1), "mouth_corner": (-0.05, 0.05),
+    "ear_size": (0.13, 0.25), "ear_out": (-0.02, 0.12), "ear_y": (-0.08, 0.12),
+    "hair_style": (0, 8), "hair_color": (0, 8), "hair_shade": (0.8, 1.2), "hair_volume": (0.04, 0.24),
+    "hair_length": (-0.6, 1.3), "hair_line": (0.36, 0.84), "hair_part": (-0.25, 0.25), "hair_peak": (-0.10, 0.14),
+    "hair_temple": (0.1, 0.6), "hair_waves": (4, 13), "hair_wave": (0, 0.05), "hair_phase": (0, 6.283),
+    "beard": (0, 10), "beard_length": (0.02, 0.22), "beard_tone": (0.45, 1),
+    "age": (0, 1), "freckles": (-1.6, 1), "moles": (0, 3.5), "mark_seed": (0, 1),
+}
+PICTURE = {
+    "yaw": (-0.40, 0.40), "pitch": (-0.22, 0.22), "roll": (-0.16, 0.16), "scale": (0.41, 0.47),
+    "shift_x": (-0.035, 0.035), "shift_y": (-0.035, 0.035),
+    "smile": (-0.05, 0.10), "mouth_open": (-0.16, 0.15), "brow_raise": (-0.03, 0.05), "frown": (-0.10, 0.10),
+    "eye_open": (0.65, 1.1), "blink": (0, 1), "gaze_x": (-1, 1), "gaze_y": (-0.6, 0.6), "makeup": (0, 1),
+    "hair_dye": (0, 1), "dye_color": (0, 8), "tan": (-0.08, 0.08),
+    "glasses": (0, 1), "glasses_shape": (0, 1), "glasses_color": (0, 1), "hat": (0, 1), "hat_height": (0.40, 0.62),
+    "scarf": (0, 1), "scarf_y": (0.45, 0.75), "patch": (0, 1), "patch_angle": (0, 6.283), "patch_size": (0.15, 0.35),
+    "light_angle": (0, 6.283), "light_strength": (0, 0.5), "exposure": (0.75, 1.2), "gamma": (0.8, 1.35),
+    "warmth": (-0.12, 0.12), "green": (-0.05, 0.05), "gray": (0, 1),
+    "shadow": (0, 1), "shadow_angle": (0, 6.283), "shadow_offset": (-0.25, 0.25), "shadow_depth": (0.45, 0.85),
+    "blur": (0, 1), "noise": (0, 16), "clutter": (0, 1),
+}
+STREAMS = {"person": 0, "picture": 1, "marks": 2, "colors": 3, "background": 4, "noise": 5}
+
+
+def raw_words(stream, count, seed, identity, picture=0):
+    """`count` uint64 words of one of the STREAMS; the first counter word is the generator's own."""
+    counter = [0, picture, identity, STREAMS[stream]]
+    return np.random.Philox(key=[seed, 0], counter=counter).random_raw(count)
+
+
+def uniforms(stream, count, seed, identity, picture=0):
+    """`count` float64 in [0, 1) on a grid of 2^-53, exact on every machine."""
+    return (raw_words(stream, count, seed, identity, picture) >> np.uint64(11)) * 2.0**-53
+
+
+def person_traits(seed, identity):
+    """The PERSON traits of one identity as attributes (floats)."""
+    return _traits(PERSON, uniforms("person", len(PERSON), seed, identity))
+
+
+def picture_traits(seed, identity, picture):
+    """The PICTURE traits of one picture of one identity as attributes (floats)."""
+    return _traits(PICTURE, uniforms("picture", len(PICTURE), seed, identity, picture))
+
+
+def _traits(table, values):
+    values = values.tolist()
+    return SimpleNamespace(**{name: low + (high - low) * value
+                              for (name, (low, high)), value in zip(table.items(), values, strict=True)})

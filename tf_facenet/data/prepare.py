@@ -1,0 +1,120 @@
+"""From the data options to the faces to train on: load, choose people, drop bad files, filter."""
+
+import logging
+
+import h5py
+import numpy as np
+
+from tf_facenet import data
+from tf_facenet.data import check
+from tf_facenet.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+def training_faces(options):
+    """Load the faces that the options describe, without the unreadable ones.
+
+    Args:
+        options: `options.DataOptions`.
+
+    Returns:
+        ``(faces, bad)``: `Faces`, and a list of (file, reason) of the unreadable files.
+
+    Raises:
+        OSError: no such folder or file.
+        ValueError: too few people, or unreadable files with ``--strict_data``.
+    """
+    faces = data.load(options.data_dir)
+    if options.people_file:
+        faces = only_people(faces, options.people_file)
+    with Progress(len(faces), "Reading images", quiet=options.quiet) as bar:
+        faces, bad = check.readable(faces, progress=bar.update)
+    if bad:
+        message = f"{len(bad)} unreadable files, the first: {bad[0][0]} ({bad[0][1]})"
+        if options.strict_data:
+            raise ValueError(f"{message}. Mend or remove them, or leave out --strict_data")
+        logger.warning(message)
+    if options.filter_filename:
+        faces = without_outliers(faces, options)
+    elif options.filter_min_nrof_images_per_class:
+        faces = faces.with_min_images(options.filter_min_nrof_images_per_class)
+    if faces.num_classes < 2:
+        raise ValueError(f"--data_dir {options.data_dir!r} has {faces.num_classes} person with "
+                         "readable images; training needs at least two people")
+    return faces, bad
+
+
+def only_people(faces, path):
+    """Keep the people named in a file: the first word of each line (LFW's people files fit)."""
+    with open(path, encoding="utf-8") as file:
+        wanted = {line.split()[0] for line in file if line.strip()}
+    chosen = np.flatnonzero([name in wanted for name in faces.names])
+    if not len(chosen):
+        raise ValueError(f"--people_file {path!r} names none of the {faces.num_classes} people of "
+                         f"--data_dir; they are called {faces.names[0]!r} and so on")
+    return faces.select(np.isin(faces.labels, chosen))
+
+
+def without_outliers(faces, options):
+    """Drop the images that are far from their class centre, by facenet's filter file.
+
+    The file holds ``image_list`` (paths) and ``distance_to_center``. Images whose distance is not
+    below the percentile of all distances go, then classes that lost images and keep fewer than
+    ``--filter_min_nrof_images_per_class``.
+
+    Raises:
+        OSError: the file is not HDF5.
+        ValueError: it names none of the images.
+    """
+    with h5py.File(options.filter_filename) as file:
+        names = [name.decode() if isinstance(name, bytes) else name for name in file["image_list"]]
+        distances = np.asarray(file["distance_to_center"])
+    far = {name for name, distance in zip(names, distances, strict=True)
+           if distance >= distance_percentile(distances, options.filter_percentile)}
+    if not set(names) & set(faces.samples):
+        raise ValueError(f"--filter_filename {options.filter_filename!r} names no image of "
+                         f"--data_dir {options.data_dir!r}; it was made from {names[0]!r}")
+    keep = np.array([sample not in far for sample in faces.samples])
+    counts = np.bincount(faces.labels[keep], minlength=faces.num_classes)
+    touched = np.bincount(faces.labels[~keep], minlength=faces.num_classes) > 0
+    small = touched & (counts < options.filter_min_nrof_images_per_class)
+    return faces.select(keep & ~small[faces.labels])
+
+
+def distance_percentile(distances, percentile):
+    """Distance below which a percentage of all lie, by interpolation in a 100-bin histogram."""
+    counts, edges = np.histogram(distances, bins=100)
+    return np.interp(percentile / 100, np.cumsum(counts) / len(distances),
+                     (edges[:-1] + edges[1:]) / 2)
+
+
+def hold_out(faces, options):
+    """Split the validation images off.
+
+    Args:
+        faces: `Faces`.
+        options: `options.ValidationOptions`.
+
+    Returns:
+        ``(training, held_out)``; ``held_out`` is None if no split is asked for.
+
+    Raises:
+        ValueError: fewer than two people keep enough images.
+    """
+    held_out = None
+    if options.validation_set_split_ratio:
+        faces, held_out = faces.split_images(
+            options.validation_set_split_ratio, options.min_nrof_val_images_per_class,
+            options.seed)
+        if faces.num_classes < 2:
+            raise ValueError(
+                f"{faces.num_classes} people keep enough training images with "
+                f"--validation_set_split_ratio {options.validation_set_split_ratio} and "
+                f"--min_nrof_val_images_per_class {options.min_nrof_val_images_per_class}; "
+                "training needs at least two. Lower either")
+    for kind, part in (("training", faces), ("validation", held_out)):
+        if part:
+            logger.info("Number of classes in %s set: %d", kind, part.num_classes)
+            logger.info("Number of examples in %s set: %d", kind, len(part))
+    return faces, held_out

@@ -1,0 +1,122 @@
+"""SavedModel: a folder that TensorFlow, TensorFlow Serving and others run without this package.
+
+Signatures (a signature has one type of input, therefore two take pixels):
+
+    name              input                                  outputs
+    serving_default   pixels [B, H, W, 3] float32, 0..255    embeddings [B, D], rows of norm 1
+    serving_uint8     pixels [B, H, W, 3] uint8              norm [B], of the features before
+    jpeg              encoded [B], whole image files
+
+Pixels are RGB; the network standardises them by itself. `jpeg` takes files of any size and format
+that `data.images.decode` reads, turns them as their EXIF orientation says and stretches them to the
+network's size (bilinear, antialiased). The metadata are in `assets.extra/tf_facenet.json`.
+facenet's frozen graphs had the nodes input, embeddings and phase_train (src/freeze_graph.py) instead.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tf_facenet.data import images
+from tf_facenet.files import atomic_folder
+from tf_facenet.inference.embedder import ASSETS, unit_rows
+from tf_facenet.inference.model_file import SAVED_MODEL, complete
+
+SIGNATURES = {
+    "serving_default": "pixels float32 [B, H, W, 3]",
+    "serving_uint8": "pixels uint8 [B, H, W, 3]",
+    "jpeg": "encoded string [B]",
+}
+TOLERANCE = 1e-4  # largest difference to Keras of an embedding, or of a norm by its size
+_PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}
+
+
+def saved_model(model, metadata, directory):
+    """Export a network, load what was written, and compare it with Keras.
+
+    Args:
+        model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
+        metadata: dict of what JSON holds; see `inference.model_file`.
+        directory: the folder to write; an older export there is replaced, once the new one is
+            complete and right.
+
+    Returns:
+        The largest difference found; see TOLERANCE.
+
+    Raises:
+        ValueError: the folder holds something else than an older export, or the export gives
+            other embeddings than Keras.
+        OSError: the folder cannot be written.
+    """
+    directory = Path(directory)
+    _check_replaceable(directory)
+    signatures = _signatures(model)
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in model.variables]
+    with atomic_folder(directory) as temporary:
+        tf.saved_model.save(module, temporary, signatures=signatures)
+        text = json.dumps(complete(metadata), indent=2, ensure_ascii=False)
+        (temporary / ASSETS).parent.mkdir()
+        (temporary / ASSETS).write_text(text, encoding="utf-8")
+        difference = _difference(model, tf.saved_model.load(temporary).signatures)
+        if not difference <= TOLERANCE:  # this way round NaN is a failure, too
+            raise ValueError(f"The export to '{directory}' differs from Keras by {difference:.2g}; "
+                             f"expected at most {TOLERANCE:g}. Nothing was written.")
+    return difference
+
+
+def _signatures(model):
+    """The concrete functions under the names of SIGNATURES."""
+    shape = model.inputs[0].shape[1:]
+
+    def from_pixels(pixels):
+        features = tf.cast(model(tf.cast(pixels, tf.float32), training=False), tf.float32)
+        return {"embeddings": unit_rows(features), "norm": tf.norm(features, axis=-1)}
+
+    def from_file(encoded):
+        return tf.image.resize(images.decode(encoded), shape[:2], antialias=True)
+
+    def from_files(encoded):
+        pixels = tf.map_fn(from_file, encoded, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+        return from_pixels(pixels)
+
+    def traced(function, *spec):
+        return tf.function(function).get_concrete_function(tf.TensorSpec(*spec))
+
+    return {
+        "serving_default": traced(from_pixels, [None, *shape], tf.float32, "pixels"),
+        "serving_uint8": traced(from_pixels, [None, *shape], tf.uint8, "pixels"),
+        "jpeg": traced(from_files, [None], tf.string, "encoded"),
+    }
+
+
+def _difference(model, signatures):
+    """Largest difference between Keras and the signatures on two images of noise.
+
+    Embeddings are compared as they are, norms as shares of the norm.
+    """
+    shape = (2, *model.inputs[0].shape[1:])
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    features = np.asarray(model(pixels.astype("float32"), training=False), "float64")
+    norm = np.linalg.norm(features, axis=-1)
+    results = (
+        signatures["serving_default"](pixels=tf.constant(pixels, tf.float32)),
+        signatures["serving_uint8"](pixels=tf.constant(pixels)),
+        signatures["jpeg"](encoded=tf.stack([tf.io.encode_png(image) for image in pixels])),
+    )
+    differences = [result["embeddings"].numpy() - features / norm[:, None] for result in results]
+    differences += [result["norm"].numpy() / norm - 1 for result in results]
+    return float(max(np.abs(difference).max() for difference in differences))
+
+
+def _check_replaceable(directory):
+    """Raise ValueError if writing to `directory` would remove something else than an export."""
+    if not directory.exists():
+        return
+    names = {item.name for item in directory.iterdir()} if directory.is_dir() else {"a file"}
+    if names and (SAVED_MODEL not in names or names - _PARTS):
+        found = ", ".join(sorted(names - _PARTS)[:8])
+        raise ValueError(f"Cannot export to '{directory}': expected a new folder or an older "
+                         f"export, found {found}. Choose another folder.")

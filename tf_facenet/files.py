@@ -1,0 +1,97 @@
+"""Files and folders that are whole or absent: written aside, forced to disk, then renamed."""
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Gives a temporary path; the file written there replaces `path` when the block ends well.
+
+    A reader, or a machine that loses power, sees the old file or the new one and never a part of
+    it. When the block fails (a full disk, an interrupt) the old file is untouched, the temporary
+    one is removed and the error passes on. Only a killed process leaves its temporary file, whose
+    name starts with ".tmp-"; nothing reads it.
+
+    Args:
+        path: the file to write. Missing parent folders are made.
+
+    Yields:
+        A `pathlib.Path` in the same folder, ending like `path`, at which no file exists yet.
+
+    Raises:
+        OSError: the file cannot be written, forced to disk or renamed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Like `atomic_write` for a folder: gives an empty one, which replaces `path` at the end.
+
+    No system call exchanges two folders everywhere, so for one moment between two renames `path`
+    does not exist; it never holds a part of the new folder.
+
+    Raises:
+        OSError: the folder cannot be written, forced to disk or renamed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = _temporary(path), _temporary(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for item in (*temporary.rglob("*"), temporary):
+            _sync(item)
+        _replace_folder(temporary, path, old)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _replace_folder(new, path, old):
+    if path.exists():
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except OSError:
+        if old.exists():
+            os.rename(old, path)
+        raise
+
+
+def _temporary(path):
+    return path.with_name(f".tmp-{uuid.uuid4().hex[:12]}-{path.name}")
+
+
+def _sync(path):
+    """Forces a file, or the names in a folder, to disk."""
+    if path.is_dir():
+        if os.name == "nt":  # Windows cannot open a folder, and needs no call for its names
+            return
+        handle = os.open(path, os.O_RDONLY)
+    else:
+        handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)

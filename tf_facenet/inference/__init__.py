@@ -1,0 +1,1 @@
+"""Trained networks at work: model files, and images turned into embeddings."""

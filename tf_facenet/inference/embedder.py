@@ -1,0 +1,154 @@
+"""Images → embeddings: the one way that validation, training and the commands share."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_facenet.data import batches
+from tf_facenet.inference import model_file
+from tf_facenet.lookup import lookup
+
+ASSETS = Path("assets.extra", model_file.MEMBER)  # the metadata in a SavedModel's folder
+
+
+def unit_rows(features):
+    """Rows [B, D] scaled to norm 1: f / sqrt(max(Σf², 1e-10)), facenet's rule; zeros stay zeros."""
+    return tf.math.l2_normalize(features, axis=-1, epsilon=1e-10)
+
+
+def _none(network, images):
+    return unit_rows(network(images))
+
+
+def _concat(network, images):
+    return tf.concat([_none(network, images), _none(network, _mirrored(images))], axis=-1)
+
+
+def _sum(network, images):
+    return unit_rows(network(images) + network(_mirrored(images)))
+
+
+def _mirrored(images):
+    return images[:, :, ::-1]
+
+
+FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
+
+
+class Embedder:
+    """Turns face images into embeddings with a trained network.
+
+    The weights are read at each call, so that an Embedder made before training follows it.
+
+    Args:
+        model: a `keras.Model` (run in inference mode), or a function of TensorFlow operations:
+            images [B, H, W, 3] RGB 0..255 → features [B, D], not normalised.
+        metadata: dict with at least `image_size`, [H, W].
+        batch_size: images embedded at a time.
+
+    Raises:
+        ValueError: the batch size is not positive.
+    """
+
+    def __init__(self, model, metadata, batch_size=100):
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
+        self.metadata = model_file.complete(metadata)
+        self.batch_size = batch_size
+        self._model = model
+        self._embed = tf.function(lambda images, flip: FLIPS[flip](self._features, images))
+
+    @classmethod
+    def load(cls, path, batch_size=100):
+        """The Embedder of a run folder, a `.keras` file or an exported SavedModel folder.
+
+        Raises:
+            OSError: nothing is there, or it cannot be read.
+            ValueError: it is not a model, or not one that embeds images.
+        """
+        file = model_file.locate(path)
+        read = _load_saved_model if file.is_dir() else model_file.load_model
+        return cls(*read(file), batch_size)
+
+    @property
+    def image_size(self):
+        """(height, width) of the network's images."""
+        return tuple(self.metadata["image_size"])
+
+    def embed(self, samples, flip="none", progress=None):
+        """Embed images; each different path or byte string once, however often it occurs.
+
+        Args:
+            samples: N paths or encoded images (bytes), or an array [N, H, W, 3] of RGB 0..255.
+            flip: "none"; "concat" appends the mirrored image's embedding (facenet); "sum" adds
+                the mirrored image's features before they are normalised (insightface).
+            progress: called with the number of different samples embedded so far.
+
+        Returns:
+            [N, D] float32, rows of norm 1; for "concat" [N, 2D], rows of norm √2.
+
+        Raises:
+            ValueError: the flip is unknown, there are no samples, or the array has another shape.
+            OSError: a file cannot be read.
+        """
+        lookup(FLIPS, flip, "flip")
+        if isinstance(samples, (str, bytes)) or len(samples) == 0:
+            raise ValueError(f"Cannot embed {samples!r:.60}: expected a list of at least one path "
+                             "or image.")
+        if getattr(samples, "ndim", 1) == 1:
+            different, rows = _different(samples)
+            images = batches.evaluation_batches(different, self.batch_size, self.image_size)
+            dtype = tf.uint8
+        else:
+            images, rows, dtype = self._slices(samples), slice(None), samples.dtype
+        # One trace for every size of batch, the last and smaller one too.
+        spec = tf.TensorSpec([None, *self.image_size, 3], dtype)
+        embed = self._embed.get_concrete_function(spec, flip)
+        parts, done = [], 0
+        for batch in images:
+            parts.append(embed(batch).numpy())
+            done += len(parts[-1])
+            if progress:
+                progress(done)
+        return np.concatenate(parts)[rows]
+
+    def _slices(self, images):
+        shape, expected = tuple(images.shape), (*self.image_size, 3)
+        if shape[1:] != expected:
+            raise ValueError(f"The images have the shape {shape}; this network takes N images "
+                             f"{expected}. Resize them, or give their paths.")
+        starts = range(0, len(images), self.batch_size)
+        return (tf.convert_to_tensor(images[start : start + self.batch_size]) for start in starts)
+
+    def _features(self, images):
+        inference = {"training": False} if isinstance(self._model, keras.Model) else {}
+        return tf.cast(self._model(images, **inference), tf.float32)
+
+
+def _different(samples):
+    """The different samples, and for each sample [N] its place among them."""
+    places = {}
+    keys = (sample if isinstance(sample, bytes) else str(sample) for sample in samples)
+    rows = [places.setdefault(key, len(places)) for key in keys]
+    return list(places), rows
+
+
+def _load_saved_model(folder):
+    """(images → features, metadata) of a SavedModel as export.saved_model writes it."""
+    loaded = tf.saved_model.load(folder)
+    signature = loaded.signatures.get("serving_default")
+    outputs = sorted(signature.structured_outputs) if signature else []
+    if outputs != ["embeddings", "norm"] or not (folder / ASSETS).is_file():
+        raise ValueError(f"'{folder}' is not a SavedModel of this package: expected the outputs "
+                         f"embeddings and norm and the file {ASSETS}, found the outputs {outputs}. "
+                         "Export the model with tf-facenet export.")
+
+    def features(images):
+        # Through `loaded`: a signature alone does not keep the variables of its model alive.
+        result = loaded.signatures["serving_default"](pixels=tf.cast(images, tf.float32))
+        return result["embeddings"] * result["norm"][:, None]
+
+    return features, json.loads((folder / ASSETS).read_text(encoding="utf-8"))

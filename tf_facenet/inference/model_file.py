@@ -1,0 +1,124 @@
+"""The model file: a `.keras` archive that carries what one must know to use the network.
+
+The archive is the one Keras writes, with one member more, `tf_facenet.json`: the image size, the
+standardisation (which the network does by itself), the class names, the threshold and so on. Any
+Keras reads the file; without this package the extra member is ignored.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from tf_facenet.files import atomic_write
+
+MEMBER = "tf_facenet.json"
+MODEL = "model.keras"  # its name in a run folder
+SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
+
+_DEFAULTS = {
+    "backbone": "", "standardization": "", "color_order": "RGB", "template": "",
+    "class_names": [], "threshold": None, "options": {}, "data_licence": "", "version": "",
+}
+
+
+def save_model(model, path, metadata):
+    """Write the network and its metadata to one file, whole or not at all.
+
+    Args:
+        model: a `keras.Model`, pixels 0..255 RGB [B, H, W, 3] → features [B, D].
+        path: the file to write, ending in ".keras"; an older one is replaced.
+        metadata: dict of what JSON holds.
+
+    Raises:
+        ValueError: `path` has another ending.
+        TypeError: `metadata` holds what JSON does not.
+        OSError: the file cannot be written; an older one stays as it was.
+    """
+    if Path(path).suffix != ".keras":
+        raise ValueError(f"Cannot save a model as '{path}': expected a name that ends in .keras.")
+    text = json.dumps(metadata, indent=2, ensure_ascii=False)
+    with atomic_write(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(MEMBER, text)
+
+
+def load_model(path):
+    """Read a model file, or the one in a run folder. No code from the file is run.
+
+    Args:
+        path: a ".keras" file (one without our metadata too), or a folder that contains model.keras.
+
+    Returns:
+        (model, metadata). The metadata have all keys: `image_size` [H, W] and `embedding_size` are
+        the network's own, what the file does not say is empty.
+
+    Raises:
+        OSError: nothing is there, or it cannot be read.
+        ValueError: it is not a model, or not one that turns images into features.
+    """
+    file = locate(path)
+    if file.is_dir():
+        raise ValueError(f"'{file}' is a SavedModel, which holds no layers. Expected a .keras file "
+                         "or a run folder; inference.Embedder.load runs a SavedModel.")
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"'{file}' is not a model file or only a part of one. Expected a .keras "
+                         "file (a zip archive) as save_model or Keras 3 writes it.")
+    from tf_facenet import backbones  # noqa: F401  (its layers must be known to Keras)
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            stored = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else {}
+        model = keras.saving.load_model(file, compile=False)
+    except (ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
+    return model, {**complete(stored), **_sizes(model, file)}
+
+
+def locate(path):
+    """The ".keras" file or the SavedModel folder that `path` means.
+
+    Raises:
+        FileNotFoundError: nothing is there, or a folder without a model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"No model at '{path}'. Expected a run folder, a .keras file or a "
+                                "SavedModel folder.")
+    if not path.is_dir():
+        return path
+    if (path / MODEL).is_file():
+        return path / MODEL
+    if (path / SAVED_MODEL).is_file():
+        return path
+    found = sorted(item.name for item in path.iterdir())
+    shown = ", ".join(found[:8] + ["…"] * (len(found) > 8)) or "nothing"
+    raise FileNotFoundError(f"Expected {MODEL} or {SAVED_MODEL} in '{path}', found: {shown}.")
+
+
+def complete(metadata):
+    """The metadata with an empty value for every key that they lack."""
+    return {**_DEFAULTS, **metadata}
+
+
+def _sizes(model, file):
+    """What the network itself says about its images and features."""
+    inputs, outputs = model.inputs, model.outputs
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
+        raise ValueError(f"'{file}' takes {[tuple(i.shape) for i in inputs]}. "
+                         "Expected one batch of colour images [B, H, W, 3].")
+    if len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise ValueError(f"'{file}' gives {[tuple(o.shape) for o in outputs]}. "
+                         "Expected one batch of features [B, D].")
+    image_size = list(inputs[0].shape[1:3])
+    if None in image_size:
+        raise ValueError(f"'{file}' takes images of any size. Save it with a fixed input shape.")
+    return {"image_size": image_size, "embedding_size": outputs[0].shape[1]}
+
+
+def _reason(error):
+    """The first sentence of what went wrong, from Keras' pages of text."""
+    text = " ".join(map(str, error.args)).rpartition("Exception encountered: ")[2]
+    return " ".join(text.split()).partition(". ")[0].rstrip(".")

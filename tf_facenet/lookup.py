@@ -1,0 +1,17 @@
+"""Name → entry of a table, or an error that lists the names."""
+
+
+def lookup(table, name, what):
+    """Return ``table[name]``.
+
+    Args:
+        table: dict of names.
+        name: the name a user typed.
+        what: what the table holds, for the message ("backbone", "head").
+
+    Raises:
+        ValueError: the name is unknown; the message lists the known ones.
+    """
+    if name not in table:
+        raise ValueError(f"Unknown {what} {name!r}. Choose one of: {', '.join(sorted(table))}.")
+    return table[name]

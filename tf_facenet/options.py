@@ -1,0 +1,233 @@
+"""The options of the three scripts, in groups. Names and defaults are facenet's where it had them."""
+
+from dataclasses import dataclass
+
+from tf_facenet.config import image_size, option, positional
+
+# Options that may change when a run is resumed, since they do not change what is learned.
+FREE_ON_RESUME = frozenset((
+    "max_nrof_epochs", "log_every_n_steps", "log_histograms", "checkpoint_every_n_steps",
+    "keep_checkpoints", "export", "data_licence", "quiet", "nrof_preprocess_threads",
+    "gpu_memory_fraction", "validate_every_n_epochs", "validate_every_n_steps", "lfw_dir",
+    "lfw_pairs", "lfw_every_n_epochs", "lfw_batch_size", "lfw_nrof_folds", "lfw_distance_metric",
+    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean"))
+
+
+def _at_least(options, minimum, *names):
+    for name in names:
+        value = getattr(options, name)
+        if value < minimum:
+            raise ValueError(f"--{name} is {value}; expected at least {minimum}")
+
+
+def _between(options, low, high, *names):
+    for name in names:
+        value = getattr(options, name)
+        if not low <= value <= high:
+            raise ValueError(f"--{name} is {value}; expected {low} to {high}")
+
+
+@dataclass(kw_only=True)
+class RunOptions:
+    """The run."""
+
+    models_base_dir: str = option("runs", "folder in which each run makes its own folder")
+    logs_base_dir: str = option("", "folder for events and history, if not the run's own")
+    resume: str = option("", "run folder to go on with, as if it had never stopped")
+    seed: int = option(666, "seed of everything random")
+    max_nrof_epochs: int = option(500, "number of epochs")
+    epoch_size: int = option(1000, "batches per epoch; 0 = as many as the data holds")
+    log_every_n_steps: int = option(10, "steps between log lines")
+    log_histograms: bool = option(False, "histograms of weights in TensorBoard, each epoch")
+    checkpoint_every_n_steps: int = option(0, "checkpoint also inside an epoch; 0 = at its end")
+    keep_checkpoints: int = option(3, "number of checkpoints kept")
+    export: str = option("", "formats to export to at the end, comma separated: saved_model")
+    data_licence: str = option("", "licence of the training data, stored with the model")
+    quiet: bool = option(False, "no progress bar, no log lines")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "max_nrof_epochs", "log_every_n_steps", "keep_checkpoints")
+        _at_least(self, 0, "epoch_size", "checkpoint_every_n_steps", "seed")
+
+
+@dataclass(kw_only=True)
+class DeviceOptions:
+    """Devices and precision."""
+
+    strategy: str = option("auto", "tf.distribute strategy; auto = mirrored if there are several "
+                           "GPUs", choices=("auto", "none", "mirrored"))
+    num_devices: int = option(0, "devices of the mirrored strategy; 0 = all GPUs. Without GPUs, "
+                              "that many logical CPUs")
+    precision: str = option("float32", "dtype policy of the backbone",
+                            choices=("float32", "mixed_bfloat16"))
+    gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use")
+    accumulation_steps: int = option(1, "micro-batches that a batch is split into on each device")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 0, "num_devices")
+        _at_least(self, 1, "accumulation_steps")
+        _between(self, 0.01, 1.0, "gpu_memory_fraction")
+
+
+@dataclass(kw_only=True)
+class DataOptions:
+    """Training data."""
+
+    data_dir: str = option("drawn", "folder with one sub-folder per person, or faces drawn by the "
+                           "package: drawn[:people=200,images=20,size=112,seed=0,first=0]")
+    people_file: str = option("", "train only on the people named in this file, one a line")
+    batch_size: int = option(90, "images per batch over all devices")
+    image_size: image_size = option(160, "side in pixels, or HEIGHTxWIDTH", type=image_size)
+    random_crop: bool = option(False, "random crop instead of the central one")
+    random_flip: bool = option(False, "random horizontal flip")
+    random_rotate: bool = option(False, "random rotation within ±10°")
+    nrof_preprocess_threads: int = option(4, "threads that decode; 0 = chosen by TensorFlow")
+    strict_data: bool = option(False, "an unreadable image is an error instead of being skipped")
+    filter_filename: str = option("", "HDF5 file of distances to class centres")
+    filter_percentile: float = option(100.0, "keep images nearer than this percentile")
+    filter_min_nrof_images_per_class: int = option(0, "drop classes with fewer images")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "batch_size")
+        _at_least(self, 0, "nrof_preprocess_threads", "filter_min_nrof_images_per_class")
+        _between(self, 0.0, 100.0, "filter_percentile")
+
+
+@dataclass(kw_only=True)
+class ModelOptions:
+    """Network."""
+
+    model_def: str = option("models.inception_resnet_v1", "backbone by name (inception_resnet_v1, "
+                            "mobilenet_v1, mobilenet_v2, mobilenet_v3) or package.module:function")
+    embedding_size: int = option(128, "width of the embedding")
+    keep_probability: float = option(1.0, "share of units that dropout keeps")
+    use_fixed_image_standardization: bool = option(False, "(x - 127.5) / 128 instead of zero mean "
+                                                   "and unit variance per image")
+    pretrained_model: str = option("", "run folder, .keras file or weights file to start from")
+    freeze: str = option("", "layers that stay as loaded: comma-separated patterns, like Mixed_*")
+
+    @property
+    def standardization(self):
+        """The name that backbones know."""
+        return "fixed" if self.use_fixed_image_standardization else "per_image"
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "embedding_size")
+        _between(self, 1e-3, 1.0, "keep_probability")
+
+
+@dataclass(kw_only=True)
+class OptimizerOptions:
+    """Optimizer and learning rate."""
+
+    optimizer: str = option("ADAGRAD", "optimizer",
+                            choices=("ADAGRAD", "ADADELTA", "ADAM", "RMSPROP", "MOM"))
+    tf1_optimizers: bool = option(False, "RMSPROP and MOM with the arithmetic of TensorFlow 1")
+    learning_rate: float = option(0.1, "base rate; 0 or less = read the schedule file")
+    learning_rate_schedule_file: str = option(
+        "casia", "file of 'epoch: rate' lines, or one of: casia, msceleb, "
+        "retrain_tripletloss, vggface2")
+    learning_rate_decay: str = option("exponential", "shape of the decay",
+                                      choices=("exponential", "polynomial", "cosine"))
+    learning_rate_decay_epochs: int = option(100, "epochs between steps of the exponential decay")
+    learning_rate_decay_factor: float = option(1.0, "factor of the exponential decay")
+    warmup_epochs: float = option(0.0, "epochs of linear warm-up")
+    clip_norm: float = option(0.0, "largest norm of the whole gradient; 0 = no limit")
+    moving_average_decay: float = option(0.9999, "decay of the averaged weights that are validated "
+                                         "and saved; 0 = none")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "learning_rate_decay_epochs")
+        _at_least(self, 0, "warmup_epochs", "clip_norm", "learning_rate_decay_factor")
+        _between(self, 0.0, 1.0, "moving_average_decay")
+
+
+@dataclass(kw_only=True)
+class LossOptions:
+    """Losses beside cross-entropy."""
+
+    weight_decay: float = option(0.0, "L2 factor w: w/2 times the squared kernels")
+    center_loss_factor: float = option(0.0, "factor of the center loss")
+    center_loss_alfa: float = option(0.95, "centres keep this share of themselves at each update")
+    prelogits_norm_loss_factor: float = option(0.0, "factor of the norm of the features")
+    prelogits_norm_p: float = option(1.0, "order of that norm")
+    prelogits_hist_max: float = option(10.0, "upper edge of the histogram of the features")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 0, "weight_decay", "center_loss_factor", "prelogits_norm_loss_factor")
+        _between(self, 0.0, 1.0, "center_loss_alfa")
+
+
+@dataclass(kw_only=True)
+class ValidationOptions:
+    """Validation on held-out images and on LFW."""
+
+    validate_every_n_epochs: int = option(5, "epochs between validations on held-out images")
+    validate_every_n_steps: int = option(0, "steps between validations and LFW runs instead; "
+                                         "0 = count epochs")
+    validation_set_split_ratio: float = option(0.0, "share of each person's images held out")
+    min_nrof_val_images_per_class: int = option(0, "drop classes with fewer training images")
+    lfw_dir: str = option("", "folder of LFW-like faces, or drawn[:...]; empty = no verification")
+    lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
+    lfw_every_n_epochs: int = option(1, "epochs between LFW runs")
+    lfw_batch_size: int = option(100, "images per batch of validation and LFW")
+    lfw_nrof_folds: int = option(10, "folds of the cross-validation")
+    lfw_distance_metric: int = option(0, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
+    lfw_use_flipped_images: bool = option(False, "concatenate the mirrored image's embedding")
+    lfw_flip: str = option("", "the same by name; sum as insightface does",
+                           choices=("", "none", "concat", "sum"))
+    lfw_subtract_mean: bool = option(False, "subtract the mean embedding of the training folds")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "validate_every_n_epochs", "lfw_every_n_epochs", "lfw_batch_size")
+        _at_least(self, 0, "validate_every_n_steps", "min_nrof_val_images_per_class")
+        _at_least(self, 2, "lfw_nrof_folds")
+        _between(self, 0.0, 0.99, "validation_set_split_ratio")
+
+
+class _Checked:
+    def __post_init__(self):
+        for group in type(self).__mro__:
+            if "check" in group.__dict__:
+                group.check(self)
+
+
+@dataclass(kw_only=True)
+class SoftmaxOptions(_Checked, ValidationOptions, LossOptions, OptimizerOptions, ModelOptions,
+                     DataOptions, DeviceOptions, RunOptions):
+    """Train a face-embedding network as a classifier: softmax and center loss."""
+
+
+@dataclass(kw_only=True)
+class LfwOptions(_Checked):
+    """Validate a model on Labeled Faces in the Wild or on pairs of the same form."""
+
+    lfw_dir: str = positional("folder of aligned faces, or drawn[:people=...,first=...]")
+    model: str = positional("run folder, .keras file or SavedModel folder")
+    lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
+    lfw_batch_size: int = option(100, "images per batch")
+    lfw_nrof_folds: int = option(10, "folds of the cross-validation")
+    image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH, if it shall be checked "
+                                    "against the model's", type=image_size)
+    distance_metric: int = option(0, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
+    use_flipped_images: bool = option(False, "concatenate the mirrored image's embedding")
+    flip: str = option("", "the same by name; sum as insightface does",
+                       choices=("", "none", "concat", "sum"))
+    subtract_mean: bool = option(False, "subtract the mean embedding of the training folds")
+    use_fixed_image_standardization: bool = option(False, "accepted for facenet's command lines: "
+                                                   "the model standardises by itself")
+    json: str = option("", "also write the result to this JSON file")
+    plot: str = option("", "also draw PREFIX_roc.png and PREFIX_distances.png")
+    quiet: bool = option(False, "no progress bar")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "lfw_batch_size")
+        _at_least(self, 2, "lfw_nrof_folds")

@@ -1,0 +1,1 @@
+"""Training under any tf.distribute strategy: loop, optimizers, checkpoints, validation."""

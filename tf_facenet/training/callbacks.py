@@ -1,0 +1,278 @@
+"""What happens beside the steps: log lines, history, TensorBoard, validation, checkpoints."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import logging
+import time
+
+import tensorflow as tf
+
+from tf_facenet import config
+from tf_facenet.data.batches import evaluation_batches
+from tf_facenet.evaluation import metrics, plots
+from tf_facenet.evaluation.verification import evaluate
+from tf_facenet.files import atomic_write
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.model_file import save_model
+from tf_facenet.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def averaged(average):
+    """The averaged weights in the network's place, for the length of a block."""
+    if average:
+        average.swap()
+    try:
+        yield
+    finally:
+        if average:
+            average.swap()
+
+
+class History:
+    """The history of a run: one row per logged step, in a CSV file and in TensorBoard.
+
+    Args:
+        folder: where history.csv, the events and, at the end, curves.png are.
+        step: rows after this step, of a run that was killed, are dropped.
+    """
+
+    COLUMNS = ("step", "epoch", "time", "learning_rate", "loss", "xent", "reg_loss", "accuracy",
+               "center_loss", "prelogits_norm", "val_loss", "val_xent", "val_accuracy",
+               "lfw_accuracy", "lfw_val", "lfw_far", "lfw_auc", "lfw_eer")
+
+    def __init__(self, folder, step):
+        self.path = folder / "history.csv"
+        rows = [row for row in self.rows() if int(row["step"]) <= step]
+        with atomic_write(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        self._file = open(self.path, "a", newline="")  # noqa: SIM115  (open for the whole run)
+        self._writer = csv.DictWriter(self._file, self.COLUMNS)
+        self._events = tf.summary.create_file_writer(str(folder))
+
+    def rows(self):
+        """Rows as dicts of strings; an empty string where a column has no value."""
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="") as file:
+            return [row for row in csv.DictReader(file) if row[self.COLUMNS[-1]] is not None]
+
+    def add(self, step, **values):
+        """Append a row."""
+        self._writer.writerow({"step": step, **{
+            name: f"{value:.9g}" for name, value in values.items()}})
+        self._file.flush()
+        with self._events.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def histogram(self, step, name, values):
+        """Add a histogram to TensorBoard."""
+        with self._events.as_default(step):
+            tf.summary.histogram(name, values)
+
+    def close(self):
+        """Draw the curves and close the files."""
+        self._file.close()
+        self._events.close()
+        rows = self.rows()
+        if rows:
+            columns = {name: [float(row[name] or "nan") for row in rows] for name in self.COLUMNS}
+            plots.curves(columns, self.path.with_name("curves.png"))
+
+
+class Validation:
+    """Cross-entropy and accuracy on held-out images.
+
+    Args:
+        faces: held-out `Faces`.
+        trainer: `FaceTrainer`.
+        options: `options.SoftmaxOptions`.
+    """
+
+    def __init__(self, faces, trainer, options):
+        self.labels = faces.labels
+        self.batches = evaluation_batches(faces.samples, options.lfw_batch_size,
+                                          options.image_size)
+        self._terms = tf.function(lambda images, labels: trainer.terms(trainer(images), labels),
+                                  reduce_retracing=True)
+
+    def __call__(self):
+        """Values for the history."""
+        logger.info("Running forward pass on validation set")
+        sums, begin = dict.fromkeys(("loss", "xent", "accuracy"), 0.0), 0
+        for images in self.batches:
+            labels = self.labels[begin:begin + len(images)]
+            terms = self._terms(images, tf.constant(labels, tf.int32))
+            sums = {name: sums[name] + float(terms[name]) * len(labels) for name in sums}
+            begin += len(labels)
+        return {f"val_{name}": total / begin for name, total in sums.items()}
+
+
+class Verification:
+    """LFW's protocol on pairs of faces.
+
+    Args:
+        pairs: `data.pairs.Pairs`.
+        backbone: Keras model.
+        options: `options.SoftmaxOptions`.
+    """
+
+    def __init__(self, pairs, backbone, options):
+        self.pairs = pairs
+        self.flip = options.lfw_flip or ("concat" if options.lfw_use_flipped_images else "none")
+        self.protocol = {"num_folds": options.lfw_nrof_folds, "folds": pairs.folds,
+                         "distance": tuple(metrics.DISTANCES)[options.lfw_distance_metric],
+                         "subtract_mean": options.lfw_subtract_mean}
+        self.embedder = Embedder(backbone, {"image_size": backbone.input_shape[1:3]},
+                                 batch_size=options.lfw_batch_size)
+
+    def __call__(self):
+        """`evaluation.verification.Report` of the backbone as it is now."""
+        logger.info("Running forward pass on LFW images")
+        embeddings = self.embedder.embed(self.pairs.images, flip=self.flip)
+        return evaluate(embeddings, self.pairs.same, **self.protocol)
+
+
+@dataclasses.dataclass
+class Hooks:
+    """What `Loop.run` calls between steps.
+
+    Attributes:
+        loop: the `Loop`.
+        options: `options.SoftmaxOptions`.
+        run: `runs.Run`.
+        checkpoints: `checkpoints.Checkpoints`.
+        history: `History`.
+        metadata: what is stored with the model.
+        epoch_size: steps per epoch.
+        epochs: epochs of the whole run.
+        schedule: learning rate of a step.
+        validation: `Validation` or None.
+        verification: `Verification` or None.
+    """
+
+    loop: object
+    options: object
+    run: object
+    checkpoints: object
+    history: History
+    metadata: dict
+    epoch_size: int
+    epochs: int
+    schedule: object
+    validation: Validation | None = None
+    verification: Verification | None = None
+
+    def __post_init__(self):
+        self._clock, self._clock_step = time.perf_counter(), self.loop.step
+        self._bar = Progress(self.epochs * self.epoch_size, "Training",
+                             quiet=self.options.quiet, start=self.loop.step)
+
+    def due(self, step):
+        """Whether anything happens after this step."""
+        return any(_every(step, steps) for steps in (
+            self.options.log_every_n_steps, self.epoch_size,
+            self.options.checkpoint_every_n_steps, self.options.validate_every_n_steps))
+
+    def after(self, steps):
+        """Log, validate and save, as far as due after the last of these steps.
+
+        Args:
+            steps: list of (step, dict of floats) since the last call.
+        """
+        now, step = time.perf_counter(), steps[-1][0]
+        seconds = (now - self._clock) / (step - self._clock_step)
+        for logged, terms in steps:
+            if _every(logged, self.options.log_every_n_steps):
+                self._log(logged, terms, seconds)
+        self._validate(step)
+        if _every(step, self.epoch_size) or _every(step, self.options.checkpoint_every_n_steps):
+            self.checkpoint()
+        if _every(step, self.epoch_size):
+            self._end_of_epoch(step)
+        self._clock, self._clock_step = time.perf_counter(), step
+
+    def _log(self, step, terms, seconds):
+        epoch, batch = self._position(step)
+        rate = float(self.schedule(step - 1))
+        self.history.add(step, epoch=epoch, time=seconds, learning_rate=rate, **terms)
+        if not self.options.quiet:
+            logger.info(
+                "Epoch: [%d][%d/%d]\tTime %.3f\tLoss %2.3f\tXent %2.3f\tRegLoss %2.3f\t"
+                "Accuracy %2.3f\tLr %2.5f\tCl %2.3f", epoch, batch, self.epoch_size, seconds,
+                terms["loss"], terms["xent"], terms["reg_loss"], terms["accuracy"], rate,
+                terms["center_loss"])
+        self._bar.update(step, f"loss {terms['loss']:.3f}")
+
+    def _position(self, step):
+        """Epoch and batch of a step, both from 1."""
+        return (step - 1) // self.epoch_size + 1, (step - 1) % self.epoch_size + 1
+
+    def _validate(self, step):
+        validate, verify = self._validations_due(step)
+        with averaged(self.loop.average if validate or verify else None):
+            if validate:
+                self._validation(step)
+            if verify:
+                self._verification(step)
+
+    def _validations_due(self, step):
+        last = step == self.epochs * self.epoch_size
+        steps = self.options.validate_every_n_steps
+        by_step = lambda epochs: _every(step, steps or epochs * self.epoch_size)  # noqa: E731
+        return (self.validation and (last or by_step(self.options.validate_every_n_epochs)),
+                self.verification and (last or by_step(self.options.lfw_every_n_epochs)))
+
+    def _validation(self, step):
+        begin = time.perf_counter()
+        values = self.validation()
+        logger.info("Validation Epoch: %d\tTime %.3f\tLoss %2.3f\tXent %2.3f\tAccuracy %2.3f",
+                    self._position(step)[0], time.perf_counter() - begin, *values.values())
+        self.history.add(step, epoch=self._position(step)[0], **values)
+
+    def _verification(self, step):
+        report = self.verification()
+        for line in report.lines():
+            logger.info(line)
+        self.history.add(step, epoch=self._position(step)[0], lfw_accuracy=report.accuracy,
+                         lfw_val=report.val, lfw_far=report.far, lfw_auc=report.auc,
+                         lfw_eer=report.eer)
+        with atomic_write(self.run.folder / "lfw_result.txt") as temporary:
+            temporary.write_text("".join(
+                f"{row['step']}\t{float(row['lfw_accuracy']):.5f}\t{float(row['lfw_val']):.5f}\n"
+                for row in self.history.rows() if row["lfw_accuracy"]), encoding="utf-8")
+        self.metadata["threshold"] = {
+            "distance": report.distance, "value": report.threshold,
+            "far": report.target_far, "value_at_far": report.far_threshold}
+
+    def checkpoint(self):
+        """Write a checkpoint of the current step."""
+        path = self.checkpoints.save(self.loop.state(), self.loop.step,
+                                     threshold=self.metadata["threshold"],
+                                     options=config.to_dict(self.options))
+        logger.info("Checkpoint %s", path)
+
+    def _end_of_epoch(self, step):
+        if self.options.log_histograms:
+            for variable in self.loop.trainer.trainable_variables:
+                self.history.histogram(step, variable.path, variable.value)
+        with averaged(self.loop.average):
+            save_model(self.loop.trainer.backbone, self.run.model, self.metadata)
+        with atomic_write(self.run.folder / "metadata.json") as temporary:
+            temporary.write_text(json.dumps(self.metadata, indent=2) + "\n", encoding="utf-8")
+
+    def close(self):
+        """End the progress bar and draw the curves."""
+        self._bar.__exit__()
+        self.history.close()
+
+
+def _every(step, steps):
+    return bool(steps) and step % steps == 0

@@ -1,0 +1,75 @@
+"""Devices: tf.distribute strategy, GPU memory, dtype policy."""
+
+import subprocess
+
+import keras
+import tensorflow as tf
+
+
+def strategy(options):
+    """Set up the devices that the options describe.
+
+    Must run before TensorFlow touches a device.
+
+    Args:
+        options: `options.DeviceOptions`.
+
+    Returns:
+        A tf.distribute strategy; the default one if a single device is enough.
+
+    Raises:
+        ValueError: more devices are asked for than there are.
+    """
+    keras.config.set_dtype_policy(options.precision)
+    gpus = tf.config.list_physical_devices("GPU")
+    _limit_memory(gpus, options.gpu_memory_fraction)
+    wanted = options.num_devices or len(gpus)
+    if options.strategy == "none" or (options.strategy == "auto" and wanted < 2):
+        return tf.distribute.get_strategy()
+    if gpus and wanted > len(gpus):
+        raise ValueError(f"--num_devices is {wanted}, but this machine has {len(gpus)} GPUs")
+    count = max(wanted, 1)
+    kind = "GPU" if gpus else _logical_cpus(count)
+    return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
+
+
+def check_batch_size(options, strategy):
+    """Raise ValueError unless the batch can be split over replicas and micro-batches."""
+    parts = strategy.num_replicas_in_sync * options.accumulation_steps
+    if options.batch_size % parts:
+        raise ValueError(
+            f"--batch_size is {options.batch_size}; expected a multiple of {parts} "
+            f"({strategy.num_replicas_in_sync} devices x {options.accumulation_steps} micro-batches)")
+
+
+def synchronize_batch_norm(model, strategy, accumulation_steps=1):
+    """Let batch normalisation use the statistics of the whole batch, not of one replica's part.
+
+    With micro-batches the statistics are those of the parts in any case, and TensorFlow mixes up
+    the collectives of synchronised layers that a step runs twice; then nothing is done.
+    """
+    if strategy.num_replicas_in_sync > 1 and accumulation_steps == 1:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+
+
+def _logical_cpus(count):
+    """Split the CPU into devices, so that several replicas can be tried without GPUs."""
+    device = tf.config.list_physical_devices("CPU")[0]
+    configured = tf.config.get_logical_device_configuration(device) or ()
+    if len(configured) < count:
+        tf.config.set_logical_device_configuration(
+            device, [tf.config.LogicalDeviceConfiguration()] * count)
+    return "CPU"
+
+
+def _limit_memory(gpus, fraction):
+    if not gpus or fraction == 1.0:
+        return
+    sizes = subprocess.run(
+        ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
+        capture_output=True, text=True, check=True).stdout.split()
+    for gpu, megabytes in zip(gpus, sizes, strict=False):
+        tf.config.set_logical_device_configuration(
+            gpu, [tf.config.LogicalDeviceConfiguration(int(megabytes) * fraction)])

@@ -1,0 +1,107 @@
+"""A whole training run: from a trainer and its data to the finished run folder."""
+
+import logging
+
+from tf_facenet import config
+from tf_facenet.data.batches import Augmentation, training_batches
+from tf_facenet.training import callbacks, optimizers, schedules
+from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.loop import Loop, NonFiniteError, Stop
+from tf_facenet.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+def fit(trainer, faces, options, run, strategy, held_out=None, pairs=None):
+    """Train, validate, save; with ``--resume`` go on where the last checkpoint was written.
+
+    Args:
+        trainer: `FaceTrainer`, created in the scope of `strategy`.
+        faces: `Faces` to train on.
+        options: `options.SoftmaxOptions`.
+        run: `runs.Run`.
+        strategy: tf.distribute strategy.
+        held_out: `Faces` to validate on, or None.
+        pairs: `data.pairs.Pairs` to verify, or None.
+
+    Returns:
+        Exit status: 0, or 128 + the number of the signal that ended the run early.
+
+    Raises:
+        NonFiniteError: the loss or a weight became NaN or infinite.
+        OSError: a checkpoint cannot be written.
+    """
+    _check_labels(faces, trainer.head.num_classes)
+    epoch_size = options.epoch_size or max(1, len(faces) // options.batch_size)
+    schedule, epochs = schedules.create(options, epoch_size)
+    with strategy.scope():
+        average = (optimizers.WeightAverage(trainer.trainable_variables,
+                                            options.moving_average_decay)
+                   if options.moving_average_decay else None)
+        loop = Loop(trainer, optimizers.create(options, schedule), strategy, average,
+                    options.accumulation_steps)
+    checkpoints = Checkpoints(run.checkpoints, options.keep_checkpoints)
+    metadata = describe(trainer.backbone, faces, options)
+    if options.resume:
+        manifest = checkpoints.restore(loop.state())
+        loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
+        logger.info("Resuming after step %d", loop.step)
+    hooks = callbacks.Hooks(
+        loop, options, run, checkpoints, callbacks.History(run.log_folder, loop.step), metadata,
+        epoch_size, epochs, schedule,
+        held_out and callbacks.Validation(held_out, trainer, options),
+        pairs and callbacks.Verification(pairs, trainer.backbone, options))
+    batches = training_batches(
+        faces, options.batch_size, options.image_size,
+        Augmentation(options.random_crop, options.random_flip, options.random_rotate),
+        options.seed, start=loop.step, num_threads=options.nrof_preprocess_threads or None)
+    try:
+        return _run(loop, batches, epochs * epoch_size, hooks)
+    finally:
+        hooks.close()
+
+
+def _run(loop, batches, last_step, hooks):
+    folder = hooks.run.folder
+    try:
+        with Stop() as stop:
+            loop.run(batches, last_step, hooks, stop)
+            if stop.signal:
+                hooks.checkpoint()
+    except NonFiniteError as error:
+        paths = hooks.checkpoints.paths()
+        raise NonFiniteError(
+            f"{error}. Stopped; the last good checkpoint is {paths[-1] if paths else 'none'}. Try "
+            "a lower --learning_rate, --warmup_epochs 1 or --clip_norm 5, and look for bad images"
+        ) from None
+    if stop.signal:
+        logger.info("Stopped by %s after step %d; go on with --resume %s",
+                    stop.signal.name, loop.step, folder)
+        return 128 + stop.signal
+    logger.info("Finished after step %d; the model is %s", loop.step, hooks.run.model)
+    return 0
+
+
+def describe(backbone, faces, options):
+    """Metadata that travel with the model."""
+    height, width = backbone.input_shape[1:3]
+    return {
+        "backbone": options.model_def.removeprefix("models."),
+        "image_size": [height, width],
+        "embedding_size": options.embedding_size,
+        "standardization": options.standardization,
+        "color_order": "RGB",
+        "template": "",
+        "class_names": list(faces.names),
+        "threshold": None,
+        "options": config.to_dict(options),
+        "data_licence": options.data_licence,
+        "version": __version__,
+    }
+
+
+def _check_labels(faces, num_classes):
+    outside = faces.labels[(faces.labels < 0) | (faces.labels >= num_classes)]
+    if len(outside):
+        raise ValueError(f"{len(outside)} labels lie outside 0..{num_classes - 1}, the first is "
+                         f"{outside[0]}; the head has one class for each person")

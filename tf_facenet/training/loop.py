@@ -1,0 +1,134 @@
+"""The one training loop: it serves every tf.distribute strategy, and none.
+
+Keras' ``fit`` cannot run under MultiWorkerMirroredStrategy without changes, nor accumulate
+gradients under any strategy, nor resume inside an epoch; this loop does, with a Keras optimizer.
+"""
+
+import signal
+
+import numpy as np
+import tensorflow as tf
+
+
+class NonFiniteError(ValueError):
+    """The loss or a weight became NaN or infinite."""
+
+
+class Loop:
+    """Weights, optimizer and average, and how a step changes them.
+
+    Args:
+        trainer: `FaceTrainer`, created in the strategy's scope.
+        optimizer: Keras optimizer, created in the scope.
+        strategy: a tf.distribute strategy (the default one for a single device).
+        average: `optimizers.WeightAverage` created in the scope, or None.
+        accumulation_steps: micro-batches that a replica splits its batch into.
+    """
+
+    def __init__(self, trainer, optimizer, strategy, average=None, accumulation_steps=1):
+        self.trainer = trainer
+        self.optimizer = optimizer
+        self.strategy = strategy
+        self.average = average
+        self.accumulation_steps = accumulation_steps
+        self.step = 0
+        with strategy.scope():
+            optimizer.build(trainer.trainable_variables)
+
+    def state(self):
+        """Variables that decide the next step, by role."""
+        return {"model": self.trainer.variables, "optimizer": self.optimizer.variables,
+                "average": self.average.averages if self.average else []}
+
+    def run(self, batches, last_step, hooks, stop):
+        """Train until `last_step`, or until `stop` asks.
+
+        Args:
+            batches: endless tf.data.Dataset of global batches (images, labels) that begins at
+                batch ``self.step``.
+            last_step: number of steps of the whole run.
+            hooks: object with ``due(step)`` and ``after(steps)``, which gets the terms of all
+                steps since it was last due: a list of (step, dict of floats).
+            stop: `Stop`.
+
+        Raises:
+            NonFiniteError: names the step.
+        """
+        batches = iter(self.strategy.experimental_distribute_dataset(batches))
+        pending = []
+        while self.step < last_step and not stop.signal:
+            terms = self._train_step(*next(batches))
+            self.step += 1
+            pending.append((self.step, terms))
+            if hooks.due(self.step):
+                # Reading a tensor waits for the device, so it is done for several steps at once.
+                hooks.after(_read(pending))
+                pending = []
+
+    @tf.function
+    def _train_step(self, images, labels):
+        terms = self.strategy.run(self._replica_step, args=(images, labels))
+        return {name: self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
+                for name, value in terms.items()}
+
+    def _replica_step(self, images, labels):
+        variables = self.trainer.trainable_variables
+        total = None
+        for part in zip(tf.split(images, self.accumulation_steps),
+                        tf.split(labels, self.accumulation_steps), strict=True):
+            new = self._gradients(variables, *self._after(total, part))
+            total = tf.nest.map_structure(tf.add, total, new) if total else new
+        gradients, terms = tf.nest.map_structure(lambda sums: sums / self.accumulation_steps, total)
+        if self.average:
+            self.average.update(self.optimizer.iterations)
+        self.optimizer.apply(gradients, variables)
+        return terms
+
+    def _after(self, total, part):
+        """The next micro-batch, once the one before is done: side by side saves no memory.
+
+        Control dependencies reorder the collectives of several replicas, which then abort.
+        """
+        if not total or self.strategy.num_replicas_in_sync > 1:
+            return part
+        with tf.control_dependencies(tf.nest.flatten(total)):
+            return tf.nest.map_structure(tf.identity, part)
+
+    def _gradients(self, variables, images, labels):
+        with tf.GradientTape() as tape:
+            features = self.trainer(images, training=True)
+            terms = self.trainer.terms(features, labels, training=True)
+            # The optimizer adds up the gradients of all replicas.
+            loss = terms["loss"] / self.strategy.num_replicas_in_sync
+        return tape.gradient(loss, [variable.value for variable in variables],
+                             unconnected_gradients=tf.UnconnectedGradients.ZERO), terms
+
+
+def _read(pending):
+    steps = [(step, {name: float(value) for name, value in terms.items()})
+             for step, terms in pending]
+    for step, terms in steps:
+        if not np.isfinite(terms["loss"]):
+            raise NonFiniteError(f"the loss is {terms['loss']} at step {step}")
+    return steps
+
+
+class Stop:
+    """Notes SIGTERM and Ctrl-C instead of dying of them; a second one interrupts at once."""
+
+    def __init__(self):
+        self.signal = None
+
+    def __enter__(self):
+        self._previous = {number: signal.signal(number, self._note)
+                          for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _note(self, number, frame):
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+    def __exit__(self, *exception):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

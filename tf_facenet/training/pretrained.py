@@ -1,0 +1,90 @@
+"""Start from other weights: by layer name and shape."""
+
+import fnmatch
+import logging
+from pathlib import Path
+
+import keras
+
+from tf_facenet.inference import model_file
+
+logger = logging.getLogger(__name__)
+
+
+def load(backbone, path):
+    """Copy weights into a backbone, layer by layer.
+
+    A layer is loaded if the source has one of its name with the same shapes. What was loaded,
+    skipped (other shapes) or missing (not in the source) is logged.
+
+    Args:
+        backbone: Keras model.
+        path: run folder, ``.keras`` file, or ``.weights.h5`` file of the same network.
+
+    Returns:
+        dict with the lists of layer names ``loaded``, ``skipped``, ``missing``.
+
+    Raises:
+        OSError: no such file.
+        ValueError: nothing fits, so it is another network.
+    """
+    if not Path(path).exists():
+        raise OSError(f"--pretrained_model {path!r} does not exist; expected a run folder, a "
+                      ".keras file or a .weights.h5 file")
+    source = _source(backbone, path)
+    names = {"loaded": [], "skipped": [], "missing": []}
+    for layer in _weighted_layers(backbone):
+        weights = source.get(layer.name)
+        if weights is None:
+            names["missing"].append(layer.name)
+        elif [w.shape for w in weights] != [tuple(w.shape) for w in layer.weights]:
+            names["skipped"].append(layer.name)
+        else:
+            layer.set_weights(weights)
+            names["loaded"].append(layer.name)
+    if not names["loaded"]:
+        raise ValueError(f"--pretrained_model {path!r}: no layer has the name and shape of one of "
+                         f"{backbone.name!r}; expected weights of the same network")
+    for kind, layers in names.items():
+        logger.info("Pretrained model: %d layers %s%s", len(layers), kind,
+                    f": {', '.join(layers)}" if layers and kind != "loaded" else "")
+    return names
+
+
+def _source(backbone, path):
+    if str(path).endswith(".weights.h5"):
+        model = keras.models.clone_model(backbone)
+        try:
+            model.load_weights(path)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"--pretrained_model {path!r} does not fit {backbone.name!r}; a "
+                             "weights file must be of the same network and sizes. A .keras file "
+                             "may differ in its last layers") from error
+    else:
+        model, _ = model_file.load_model(path)
+    return {layer.name: layer.get_weights() for layer in _weighted_layers(model)}
+
+
+def _weighted_layers(model):
+    return [layer for layer in model.layers if layer.weights]
+
+
+def freeze(backbone, patterns):
+    """Stop training the layers whose names match.
+
+    Args:
+        backbone: Keras model.
+        patterns: comma-separated shell patterns, such as ``"Conv2d_*,Mixed_6a*"``.
+
+    Raises:
+        ValueError: a pattern matches no layer, or nothing is left to train.
+    """
+    names = [layer.name for layer in _weighted_layers(backbone)]
+    for pattern in filter(None, patterns.split(",")):
+        matching = fnmatch.filter(names, pattern.strip())
+        if not matching:
+            raise ValueError(f"--freeze {pattern!r} matches no layer; the layers are called "
+                             f"{', '.join(names[:3])} … {names[-1]}")
+        for name in matching:
+            backbone.get_layer(name).trainable = False
+        logger.info("Frozen: %d layers match %s", len(matching), pattern)

@@ -1,0 +1,113 @@
+"""Run folders: where a training keeps its options, state, history and models."""
+
+import dataclasses
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tf_facenet import config
+from tf_facenet.options import FREE_ON_RESUME
+
+logger = logging.getLogger(__name__)
+
+RULE = "\n--------------------\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The folders of one training run.
+
+    Attributes:
+        folder: options.json, revision_info.txt, checkpoints/, model.keras, metadata.json,
+            bad_files.txt, lfw_result.txt.
+        log_folder: TensorBoard events, history.csv, curves.png; the same folder unless
+            ``--logs_base_dir`` names another.
+    """
+
+    folder: Path
+    log_folder: Path
+
+    @property
+    def checkpoints(self):
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self):
+        """The model file: averaged weights if they are on."""
+        return self.folder / "model.keras"
+
+
+def start(options):
+    """Make a new run folder, named after the time, and write the options and the revision there."""
+    base, stamp = Path(options.models_base_dir).expanduser(), time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        folder = base / (stamp if not attempt else f"{stamp}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    run = _run(folder, options)
+    run.log_folder.mkdir(parents=True, exist_ok=True)
+    config.save(options, folder / "options.json")
+    (folder / "revision_info.txt").write_text(_revision(), encoding="utf-8")
+    return run
+
+
+def _run(folder, options):
+    logs = Path(options.logs_base_dir).expanduser() / folder.name if options.logs_base_dir else folder
+    return Run(folder, logs)
+
+
+def resume(options, given):
+    """Take up an old run.
+
+    Args:
+        options: options of the command line, with ``resume``.
+        given: names of the options that the command line sets explicitly.
+
+    Returns:
+        ``(run, options)``: the old run's options with the given ones that may change.
+
+    Raises:
+        OSError: not a run folder.
+        ValueError: a given option differs from the run's and would change its course.
+    """
+    folder = Path(options.resume).expanduser()
+    if not (folder / "options.json").is_file():
+        raise OSError(f"--resume {folder} is not a run folder: it has no options.json. Name a "
+                      f"folder inside {options.models_base_dir!r}")
+    old = config.load(type(options), folder / "options.json")
+    for name in sorted(given - FREE_ON_RESUME - {"resume"}):
+        before, now = getattr(old, name), getattr(options, name)
+        if before != now:
+            raise ValueError(f"--{name} was {before!r} in {folder} and cannot become {now!r} on "
+                             "the way; leave it out, or start a new run")
+    changes = {name: getattr(options, name) for name in given & FREE_ON_RESUME}
+    if "max_nrof_epochs" in changes and old.learning_rate_decay != "exponential":
+        raise ValueError(f"--max_nrof_epochs cannot change: the {old.learning_rate_decay} decay of "
+                         f"{folder} ends at epoch {old.max_nrof_epochs}")
+    options = dataclasses.replace(old, **changes, resume=options.resume)
+    return _run(folder, options), options
+
+
+def _revision():
+    """facenet's revision_info.txt: arguments, TensorFlow version, git hash, git diff."""
+    import tensorflow as tf
+
+    git = ["git", "-C", os.path.dirname(os.path.abspath(__file__))]
+    parts = [f"arguments: {shlex.join(sys.argv)}", f"tensorflow version: {tf.__version__}",
+             f"git hash: {_output([*git, 'rev-parse', 'HEAD'])}", _output([*git, "diff", "HEAD"])]
+    return RULE.join(parts) + "\n"
+
+
+def _output(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "not a git checkout"

@@ -1,0 +1,70 @@
+"""Backbone and head as one Keras model, with the terms of the training loss."""
+
+import keras
+from keras import ops
+
+from tf_facenet.losses import kernel_decay, prelogits_norm
+
+
+class FaceTrainer(keras.Model):
+    """A backbone that is trained through a head.
+
+    Called on images [B, H, W, 3] it gives the backbone's features [B, D], so that prediction and
+    export see the plain network. `terms` adds what training needs.
+
+    Args:
+        backbone: images → features.
+        head: (features, labels) → (logits [B, C'], targets [B]), built.
+        center_loss: a `losses.CenterLoss`, or None.
+        center_loss_factor: its factor.
+        weight_decay: w of w/2 · Σ kernels².
+        prelogits_norm_loss_factor: factor of `losses.prelogits_norm`.
+        prelogits_norm_p: its order.
+    """
+
+    def __init__(self, backbone, head, center_loss=None, *, center_loss_factor=0.0,
+                 weight_decay=0.0, prelogits_norm_loss_factor=0.0, prelogits_norm_p=1.0):
+        super().__init__(name="trainer")
+        self.backbone = backbone
+        self.head = head
+        self.center_loss = center_loss
+        self.center_loss_factor = center_loss_factor
+        self.weight_decay = weight_decay
+        self.prelogits_norm_loss_factor = prelogits_norm_loss_factor
+        self.prelogits_norm_p = prelogits_norm_p
+        self.built = True
+
+    def call(self, images, training=False):
+        """Features [B, D] of images [B, H, W, 3]."""
+        return self.backbone(images, training=training)
+
+    def terms(self, features, labels, training=False):
+        """The loss and its parts.
+
+        Args:
+            features: [B, D].
+            labels: [B] integers.
+            training: whether centres follow the features.
+
+        Returns:
+            dict of scalars: ``loss`` = ``xent`` + ``reg_loss``; ``reg_loss`` = weight decay, center
+            loss and prelogits norm with their factors; ``center_loss`` and ``prelogits_norm``
+            without; ``accuracy`` of the logits.
+        """
+        features = ops.cast(features, "float32")
+        logits, targets = self.head(features, labels)
+        xent = ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
+        hits = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int32"))
+        norm = prelogits_norm(features, self.prelogits_norm_p)
+        center = (self.center_loss(features, labels, training=training) if self.center_loss
+                  else ops.zeros(()))
+        reg_loss = self.center_loss_factor * center + self.prelogits_norm_loss_factor * norm
+        if self.weight_decay:
+            reg_loss = reg_loss + self.weight_decay * kernel_decay(self.trainable_variables)
+        return {"loss": xent + reg_loss, "xent": xent, "reg_loss": reg_loss,
+                "accuracy": ops.mean(ops.cast(hits, "float32")),
+                "center_loss": center, "prelogits_norm": norm}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Loss of a batch for Keras' own ``fit``."""
+        return self.terms(y_pred, y, training=training)["loss"]

@@ -1,0 +1,59 @@
+"""Train a face-embedding network as a classifier: softmax, center loss.
+
+    python train_softmax.py --data_dir ~/faces --image_size 112 --lfw_dir ~/lfw
+
+The recipe: options → data → network and losses → fit. What each step does is in tf_facenet/.
+"""
+
+from tf_facenet import config
+from tf_facenet.options import SoftmaxOptions
+
+
+def main(argv=None):
+    """Train as the command line says; returns the exit status."""
+    options = config.parse(SoftmaxOptions, argv, prog="train_softmax.py")
+    from tf_facenet import backbones, export, heads, logs, losses  # after -h has been answered
+    from tf_facenet.data import check, pairs, prepare
+    from tf_facenet.training import distribution, pretrained, runs
+    from tf_facenet.training.fit import fit
+    from tf_facenet.training.trainer import FaceTrainer
+
+    logs.to_stdout(options.quiet)
+    run = None
+    if options.resume:
+        run, options = runs.resume(options, config.given(SoftmaxOptions, argv))
+    export.check_formats(options.export)
+
+    strategy = distribution.strategy(options)
+    faces, bad_files = prepare.training_faces(options)
+    faces, held_out = prepare.hold_out(faces, options)
+    lfw = options.lfw_dir and pairs.load_pairs(
+        options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
+
+    with strategy.scope():
+        backbone = backbones.create(
+            options.model_def, options.image_size, options.embedding_size,
+            standardization=options.standardization, keep_probability=options.keep_probability)
+        head = heads.create("softmax", faces.num_classes, options.embedding_size)
+        center_loss = losses.CenterLoss(faces.num_classes, options.embedding_size,
+                                        options.center_loss_alfa)
+        trainer = FaceTrainer(
+            backbone, head, center_loss if options.center_loss_factor else None,
+            center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
+            prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
+            prelogits_norm_p=options.prelogits_norm_p)
+    distribution.synchronize_batch_norm(backbone, strategy, options.accumulation_steps)
+    if options.pretrained_model and not options.resume:
+        pretrained.load(backbone, options.pretrained_model)
+    pretrained.freeze(backbone, options.freeze)
+
+    run = run or runs.start(options)
+    check.write_bad_files(run.folder / "bad_files.txt", bad_files)
+    status = fit(trainer, faces, options, run, strategy, held_out, lfw)
+    if status == 0:
+        export.export_all(run.model, options.export)
+    return status
+
+
+if __name__ == "__main__":
+    config.run(main)
