@@ -5,25 +5,28 @@
 The recipe: options → data → network and losses → fit. What each step does is in tf_facenet/.
 """
 
-from tf_facenet import config
+from tf_facenet import config, logs
 from tf_facenet.options import SoftmaxOptions
 
 
 def main(argv=None):
     """Train as the command line says; returns the exit status."""
     options = config.parse(SoftmaxOptions, argv, prog="train_softmax.py")
-    from tf_facenet import backbones, export, heads, logs, losses  # after -h has been answered
+    logs.to_stdout(options.quiet)
+    import keras
+
+    from tf_facenet import backbones, export, heads, losses  # after -h has been answered
     from tf_facenet.data import check, pairs, prepare
-    from tf_facenet.training import distribution, pretrained, runs
+    from tf_facenet.training import distribution, pretrained, runs, schedules
     from tf_facenet.training.fit import fit
     from tf_facenet.training.trainer import FaceTrainer
 
-    logs.to_stdout(options.quiet)
     run = None
     if options.resume:
         run, options = runs.resume(options, config.given(SoftmaxOptions, argv))
     export.check_formats(options.export)
 
+    keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)
     faces, bad_files = prepare.training_faces(options)
     faces, held_out = prepare.hold_out(faces, options)
@@ -47,9 +50,10 @@ def main(argv=None):
         pretrained.load(backbone, options.pretrained_model)
     pretrained.freeze(backbone, options.freeze)
 
+    plan = schedules.plan(options, len(faces))
     run = run or runs.start(options)
     check.write_bad_files(run.folder / "bad_files.txt", bad_files)
-    status = fit(trainer, faces, options, run, strategy, held_out, lfw)
+    status = fit(trainer, faces, plan, options, run, strategy, held_out, lfw)
     if status == 0:
         export.export_all(run.model, options.export)
     return status

@@ -83,7 +83,7 @@ def seconds(function, repeats):
 def row(num_pairs, dimensions, distance, subtract_mean, with_peer):
     embeddings, same = random_pairs(num_pairs, dimensions)
     settings = {"distance": distance, "subtract_mean": subtract_mean}
-    report, ours = seconds(lambda: evaluate(embeddings, same, **settings), 5 if with_peer else 1)
+    report, ours = seconds(lambda: evaluate(embeddings, same, **settings), 3 if with_peer else 1)
     tracemalloc.start()
     evaluate(embeddings, same, **settings)
     extra = tracemalloc.get_traced_memory()[1]
@@ -91,7 +91,7 @@ def row(num_pairs, dimensions, distance, subtract_mean, with_peer):
     peer, ratio = "-", "-"
     if with_peer:
         (accuracy, val), peer_time = seconds(
-            lambda: facenet_evaluate(embeddings, same, **settings), 1)
+            lambda: facenet_evaluate(embeddings, same, **settings), 3)
         if abs(report.accuracy - accuracy) > 1e-3 or abs(report.val - val) > 1e-3:
             raise SystemExit(f"the peer disagrees: {accuracy} {val}, {report.lines()}")
         peer, ratio = f"{peer_time:.2f}", f"{peer_time / ours:.0f}"

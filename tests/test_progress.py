@@ -53,11 +53,10 @@ def stderr(monkeypatch):
 def test_bar_with_rate_and_time_left(clock, stderr):
     with Progress(1000, "Embedding") as bar:
         clock.now += 2
-        bar.update(250, "loss 1.5")
+        bar.update(250, "loss 1.5, cut")
         line = stderr.drawn()
         assert line == (
-            "\rEmbedding [======                  ] 250/1000 25%, 125/s, 0:06 left  loss 1.5"
-            .ljust(80))
+            "\rEmbedding [======                  ] 250/1000 25%, 125/s, 0:00:06 left  loss 1.")
         clock.now += 0.05
         bar.update(260)
         assert stderr.drawn() == ""  # too soon
@@ -80,7 +79,7 @@ def test_resumed_work_counts_only_what_is_new(clock, stderr):
     bar = Progress(100, "Training", start=80)
     clock.now += 10
     bar.update(90)
-    assert " 90/100 90%, 1.00/s, 0:10 left" in stderr.drawn()
+    assert " 90/100 90%, 1.00/s, 0:00:10 left" in stderr.drawn()
 
 
 def test_plain_log_lines_without_a_terminal(clock, stderr, caplog):
@@ -91,8 +90,8 @@ def test_plain_log_lines_without_a_terminal(clock, stderr, caplog):
             clock.now += 8
             bar.update(done)
     assert caplog.messages == [
-        "Embedding 400/1000 40%, 12/s, 0:48 left",
-        "Embedding 800/1000 80%, 12/s, 0:16 left",
+        "Embedding 400/1000 40%, 12/s, 0:00:48 left",
+        "Embedding 800/1000 80%, 12/s, 0:00:16 left",
         "Embedding 1000/1000 100%, 12/s",
     ]
     assert stderr.drawn() == ""

@@ -65,6 +65,15 @@ def atomic_folder(path):
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_leftovers(folder):
+    """Remove the temporary files and folders that a killed process left anywhere in `folder`."""
+    for leftover in list(Path(folder).rglob(".tmp-*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
 def _replace_folder(new, path, old):
     if path.exists():
         os.rename(path, old)

@@ -1,6 +1,7 @@
 """Where the package's log lines go when a script runs."""
 
 import logging
+import os
 import sys
 
 
@@ -15,7 +16,11 @@ class _Handler(logging.StreamHandler):
 
 
 def to_stdout(quiet=False):
-    """Print the package's log lines as they are; with `quiet` only warnings and errors."""
+    """Print the package's log lines as they are; with `quiet` only warnings and errors.
+
+    Called before TensorFlow is imported, it also silences what TensorFlow says of missing GPUs.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logger = logging.getLogger("tf_facenet")
     handler = _Handler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -1,4 +1,4 @@
-"""The options of the three scripts, in groups. Names and defaults are facenet's where it had them."""
+"""The options of the scripts, in groups; names and defaults are facenet's where it had them."""
 
 from dataclasses import dataclass
 

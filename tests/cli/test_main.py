@@ -17,7 +17,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["export", "-h"]])
+@pytest.mark.parametrize("arguments", [["-h"], *([name, "-h"] for name in cli.COMMANDS)])
 def test_help_answers_without_importing_tensorflow(arguments):
     done = process.python("-c", LIGHT, *arguments)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def test_usage_lists_every_command(capsys):
 def test_mistakes_are_one_line(capsys, tmp_path):
     assert status(["exprt"]) == 2
     error = capsys.readouterr().err
-    assert "error: Unknown command 'exprt'. Choose one of: export." in error
+    assert "error: Unknown command 'exprt'. Choose one of: export, report." in error
     assert status(["export", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
     error += capsys.readouterr().err
     assert "error: No model at" in error

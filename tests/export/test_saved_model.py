@@ -1,9 +1,11 @@
+import io
 import json
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tests import process, tiny
 from tf_facenet import export
@@ -12,7 +14,7 @@ from tf_facenet.export.saved_model import SIGNATURES, saved_model
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import save_model
 
-METADATA = {"backbone": "tiny", "class_names": ["Zoë"], "image_size": [20, 16]}
+METADATA = {"backbone": "tiny", "class_names": ["Zoë"]}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,16 @@ def test_files_of_any_size_are_stretched(model, exported):
     assert_equal(result, outputs(model, resized))
 
 
+def test_files_are_turned_upright(model, exported, pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise by 90°
+    file = io.BytesIO()
+    Image.fromarray(np.rot90(pixels[0])).save(file, "PNG", exif=exif)
+    encoded = tf.constant([file.getvalue()])
+    result = tf.saved_model.load(exported).signatures["jpeg"](encoded=encoded)
+    assert_equal(result, outputs(model, pixels[:1]))
+
+
 def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels):
     model = tiny.create((20, 16), 5)
     model.get_layer("features").kernel.assign(np.eye(16, 5))
@@ -78,6 +90,22 @@ def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels):
     assert not np.any(result["norm"])
 
 
+def test_mixed_precision_is_exported_in_float32(pixels, tmp_path):
+    keras.utils.set_random_seed(3)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = tiny.create((20, 16), 5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    full = tiny.create((20, 16), 5)
+    full.set_weights(half.get_weights())
+    assert saved_model(half, {}, tmp_path / "m") < 1e-5
+    np.testing.assert_allclose(
+        Embedder.load(tmp_path / "m").embed(pixels), outputs(full, pixels)[0], atol=1e-5)
+    assert half.get_layer("conv1").compute_dtype == "bfloat16"
+    assert np.abs(outputs(half, pixels)[0] - outputs(full, pixels)[0]).max() > 1e-5
+
+
 def test_metadata(exported):
     text = (exported / "assets.extra" / "tf_facenet.json").read_text(encoding="utf-8")
     metadata = json.loads(text)
@@ -88,7 +116,7 @@ def test_metadata(exported):
 def test_embedder_reads_it(model, exported, pixels):
     embedder = Embedder.load(exported, batch_size=3)
     assert embedder.metadata["class_names"] == ["Zoë"]
-    direct = Embedder(model, METADATA, batch_size=3)
+    direct = Embedder(model, {"image_size": [20, 16]}, batch_size=3)
     for flip in ("none", "concat", "sum"):
         np.testing.assert_allclose(
             embedder.embed(pixels, flip), direct.embed(pixels, flip), atol=1e-5)
@@ -141,11 +169,22 @@ def test_other_folders_and_files_are_not_touched(model, tmp_path):
 
 def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch):
     saved_model(model, {"template": "good"}, tmp_path / "m")
-    monkeypatch.setattr(exporter, "unit_rows", lambda features: features * 1.01)
+    decode = exporter.images.decode
+    monkeypatch.setattr(exporter.images, "decode", lambda encoded: decode(encoded) // 2)
     with pytest.raises(ValueError, match=r"differs from Keras by .*; expected at most 0\.0001\."):
         saved_model(model, {}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "good"
     assert list(tmp_path.iterdir()) == [tmp_path / "m"]
+
+
+def test_a_full_disk_is_an_os_error(model, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(exporter.tf.saved_model, "save", full)
+    with pytest.raises(OSError, match="Cannot write '.*m': No space left on device"):
+        saved_model(model, {}, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_foreign_saved_models_are_refused(tmp_path):

@@ -148,9 +148,9 @@ def test_unknown_layer_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("layer", "shape", "message"), [
-    (keras.layers.Flatten, (8, 8, 1), "Expected one batch of colour images"),
-    (keras.layers.Flatten, (8,), "Expected one batch of colour images"),
-    (keras.layers.ReLU, (8, 8, 3), "Expected one batch of features"),
+    (keras.layers.Flatten, (8, 8, 1), "expected one batch of colour images"),
+    (keras.layers.Flatten, (8,), "expected one batch of colour images"),
+    (keras.layers.ReLU, (8, 8, 3), "expected one batch of features"),
     (keras.layers.GlobalAveragePooling2D, (None, 8, 3), "takes images of any size"),
 ])
 def test_networks_that_do_not_embed_images(tmp_path, layer, shape, message):

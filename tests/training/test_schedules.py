@@ -6,8 +6,8 @@ from tf_facenet.training import schedules
 
 
 def rates(steps, epoch_size=10, **options):
-    schedule, _ = schedules.create(SoftmaxOptions(**options), epoch_size)
-    return [float(schedule(step)) for step in steps]
+    plan = schedules.plan(SoftmaxOptions(epoch_size=epoch_size, **options), num_images=0)
+    return [float(plan.learning_rate(step)) for step in steps]
 
 
 def test_staircase_is_facenets():
@@ -23,12 +23,12 @@ def test_staircase_is_facenets():
     ("msceleb", {1: .1, 150: .01, 180: .001, 251: .0001, 400: .0001}, 500),
     ("retrain_tripletloss", {1: .1, 300: .01, 400: .001, 500: .001}, 500)])
 def test_files_that_come_with_the_package(name, expected, epochs):
-    schedule, last = schedules.create(
-        SoftmaxOptions(learning_rate=-1, learning_rate_schedule_file=name), epoch_size=7)
-    assert last == epochs
+    plan = schedules.plan(SoftmaxOptions(
+        epoch_size=7, learning_rate=-1, learning_rate_schedule_file=name), num_images=0)
+    assert (plan.epochs, plan.steps) == (epochs, 7 * epochs)
     for epoch, rate in expected.items():
         for step in ((epoch - 1) * 7, epoch * 7 - 1):
-            assert float(schedule(step)) == pytest.approx(rate, rel=1e-6)
+            assert float(plan.learning_rate(step)) == pytest.approx(rate, rel=1e-6)
 
 
 def test_last_line_holds_for_ever_and_dash_stops(tmp_path):
@@ -71,3 +71,15 @@ def test_decays_reach_zero_at_the_end(decay, halfway):
     quarter, = rates([10], learning_rate=1.0, max_nrof_epochs=4, learning_rate_decay=decay)
     assert quarter == pytest.approx(0.75 if decay == "polynomial" else
                                     0.5 * (1 + np.cos(np.pi / 4)))
+
+
+def test_an_epoch_of_all_images():
+    plan = schedules.plan(SoftmaxOptions(epoch_size=0, batch_size=10), num_images=57)
+    assert plan.epoch_size == 5
+
+
+def test_a_file_that_stops_at_once(tmp_path):
+    path = tmp_path / "rates.txt"
+    path.write_text("0: 0.1\n1: -\n")
+    with pytest.raises(ValueError, match="stops at epoch 1; the first epoch is 1"):
+        rates([0], learning_rate=0, learning_rate_schedule_file=str(path))

@@ -54,7 +54,7 @@ def paint(image, shapes, person, shot):
 def background(values, shot, size):
     """Soft or hard patches of colour with some shapes on them; `values` uniforms [140]."""
     cells = 2 + int(4 * shot.clutter)
-    patches = (70 + values[: cells * cells * 3] * 150).astype(np.uint8).reshape(cells, cells, 3)
+    patches = (20 + values[: cells * cells * 3] * 230).astype(np.uint8).reshape(cells, cells, 3)
     how = cv2.INTER_LINEAR_EXACT if values[110] < 0.6 else cv2.INTER_NEAREST
     image = cv2.resize(patches, (size, size), interpolation=how)
     corners = np.rint(values[111:135].reshape(4, 3, 2) * size * 2**SHIFT).astype(np.int32)
@@ -68,13 +68,13 @@ def develop(image, shot, key):
     size = len(image)
     axis = np.linspace(-1.0, 1.0, size)
     slope = shot.light_strength * (axis * np.cos(shot.light_angle) + axis[:, None] * np.sin(shot.light_angle))
-    if shot.shadow < 0.1:
+    if shot.shadow < 0.08:
         side = axis * np.cos(shot.shadow_angle) + axis[:, None] * np.sin(shot.shadow_angle) > shot.shadow_offset
         slope = (1 + slope) * np.where(side, shot.shadow_depth, 1.0) - 1
     gain = np.rint(128 * (1 + slope)).astype(np.uint16)
     image = np.minimum((image * gain[:, :, None]) >> 7, 255).astype(np.uint8)
     image = cv2.LUT(image, tone_curves(shot))
-    if shot.gray < 0.06:
+    if shot.gray < 0.02:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = soften(image, shot.blur)
     noise = drawn_traits.raw_words("noise", (image.size + 7) // 8, *key).astype("<u8").view(np.int8)[: image.size]
@@ -93,11 +93,11 @@ def tone_curves(shot):
 def soften(image, blur):
     """None, a little or much blur, or a low resolution."""
     size = len(image)
-    if blur < 0.3:
+    if blur < 0.4:
         return image
-    if blur < 0.7:
+    if blur < 0.8:
         return cv2.GaussianBlur(image, (3, 3), 0)
-    if blur < 0.85:
+    if blur < 0.92:
         return cv2.GaussianBlur(image, (5, 5), 0)
     low = cv2.resize(image, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR_EXACT)
     return cv2.resize(low, (size, size), interpolation=cv2.INTER_LINEAR_EXACT)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 SKINS = [(255, 226, 204), (242, 200, 160), (222, 170, 125), (190, 132, 88), (146, 95, 60), (92, 58, 40)]
-HAIRS = [(28, 24, 26), (58, 38, 26), (96, 62, 36), (132, 64, 34), (176, 88, 40), (188, 148, 88), (226, 200, 140), (168, 168, 172)]
+HAIRS = [(28, 24, 26), (58, 38, 26), (96, 62, 36), (132, 64, 34), (176, 88, 40), (188, 148, 88), (226, 200, 140), (168, 168, 172), (146, 58, 104), (58, 96, 138)]
 DYES = [(20, 20, 24), (120, 50, 130), (60, 110, 170), (230, 215, 170), (190, 60, 80), (90, 60, 40), (70, 140, 90), (240, 240, 236)]
 IRISES = [(58, 36, 22), (98, 62, 32), (128, 106, 52), (84, 120, 72), (70, 116, 160), (116, 130, 140)]
 LIPS = [(204, 122, 112), (172, 84, 84), (224, 138, 130), (150, 96, 84), (190, 60, 78)]
@@ -82,7 +82,7 @@ def skin_color(person, picture):
 
 def hair_color(person, picture):
     """The person's hair colour, in some pictures dyed."""
-    if picture.hair_dye < 0.06:
+    if picture.hair_dye < 0.03:
         return DYES[int(picture.dye_color)]
     return tuple(min(channel * person.hair_shade, 255) for channel in HAIRS[int(person.hair_color)])
 
@@ -260,10 +260,10 @@ def front_hair(person, hair):
     volume = 1.0 + (person.hair_volume * (0.4 if style == 3 else 1.0)) * np.sin(angle) ** 0.7 + waves
     crown = head_outline(person, TOP) * volume
     across = np.linspace(1.0, -1.0, 25)
-    line = person.crown * (1.0 - 0.62 * person.hair_line) * -1.35
-    drop = person.hair_temple * across**6 + person.hair_part * across - person.hair_peak * np.maximum(1 - 3 * np.abs(across), 0)
+    peak = np.maximum(1 - np.abs(across) / person.hair_peak_width, 0)
+    line = person.hair_temple * across**6 + person.hair_part * across * (1 - across**4) + person.hair_peak * peak
     fringe = 0.6 * person.hair_wave * np.cos(int(person.hair_waves) * np.pi * across)
-    edge = person.head_width * 0.97 * across + 1j * np.minimum(line + 0.25 + drop + fringe, person.eye_y + 0.25)
+    edge = person.head_width * 0.97 * across + 1j * np.minimum(line + fringe - person.crown * person.hair_line, person.eye_y + 0.25)
     edge = edge.real + 1j * np.maximum(edge.imag, -person.crown * np.sqrt(np.maximum(1 - (0.97 * across) ** 2, 0)) * 0.98)
     strands = [Shape(np.array([crown[k] * 0.97, edge[24 - k]]), mix(hair, DARK, 0.25), 0.014, 0.03) for k in (8, 12, 16)]
     return [Shape(np.concatenate([crown, edge]), hair, lift=0.03), *strands]
@@ -271,7 +271,7 @@ def front_hair(person, hair):
 
 def glasses(person, picture):
     """In one picture of five: frames, some of them dark."""
-    if picture.glasses > 0.15:
+    if picture.glasses > 0.14:
         return []
     dark = picture.glasses < 0.02
     frame = ramp([DARK, (120, 70, 40), (170, 40, 50), (200, 200, 205)], picture.glasses_color)
@@ -291,12 +291,12 @@ def glasses(person, picture):
 def cover(person, picture, color, second):
     """What else may hide a part of the face: a hat, a scarf, something in front of the camera."""
     shapes = []
-    if picture.hat < 0.07:
+    if picture.hat < 0.05:
         brim = -picture.hat_height + 0.05
         dome = head_outline(person, TOP) * (1.12 + person.hair_volume * 0.5)
         dome = dome.real * 1.02 + 1j * np.minimum(dome.imag, brim)
         shapes += [Shape(dome, color, lift=0.08), Shape(person.head_width * 1.1 * SPAN + 1j * (brim - 0.05 * BOW), second, 0.13, 0.12)]
-    if picture.scarf < 0.03:
+    if picture.scarf < 0.02:
         top = person.head_width * 1.1 * SPAN + 1j * (picture.scarf_y + 0.06 * BOW)
         shapes += [Shape(np.concatenate([top, top[::-1] + 0.9j]), second, lift=0.15), Shape(top, color, 0.06, 0.16)]
     if picture.patch < 0.06:

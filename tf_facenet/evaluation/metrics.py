@@ -25,7 +25,7 @@ from tf_facenet.lookup import lookup
 
 ACCURACY_STEP = 0.01
 VAL_STEP = 0.001
-CHUNK_VALUES = 2**21  # values turned into float64 at a time: 16 MB for each side of the pairs
+CHUNK_VALUES = 2**18  # values turned into float64 at a time: 2 MB for each side of the pairs
 
 
 def pair_distances(embeddings, distance="squared-L2", means=None):
@@ -62,10 +62,15 @@ def _angular(a, b, means):
     The products are multiplied out, (a − m)·(b − m) = a·b − a·m − b·m + m·m, so that one pass over
     the pairs serves all means.
     """
-    am, bm, mm = means @ a.T, means @ b.T, np.einsum("md,md->m", means, means)[:, None]
+    # einsum, as products of so few rows lose to the threads that BLAS starts on a busy machine
+    am, bm = np.einsum("md,nd->mn", means, a), np.einsum("md,nd->mn", means, b)
+    mm = np.einsum("md,md->m", means, means)[:, None]
     dot = np.einsum("nd,nd->n", a, b) - am - bm + mm
-    norms = np.maximum(np.einsum("nd,nd->n", a, a) - 2 * am + mm, 0)
-    norms = np.sqrt(norms * np.maximum(np.einsum("nd,nd->n", b, b) - 2 * bm + mm, 0))
+    norm_a, norm_b = (
+        np.sqrt(np.maximum(np.einsum("nd,nd->n", side, side) - 2 * sm + mm, 0))
+        for side, sm in ((a, am), (b, bm))
+    )
+    norms = norm_a * norm_b
     cosine = np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
     return np.arccos(np.clip(cosine, -1, 1)) / math.pi
 

@@ -7,22 +7,24 @@ Signatures (a signature has one type of input, therefore two take pixels):
     serving_uint8     pixels [B, H, W, 3] uint8              norm [B], of the features before
     jpeg              encoded [B], whole image files
 
-Pixels are RGB; the network standardises them by itself. `jpeg` takes files of any size and format
-that `data.images.decode` reads, turns them as their EXIF orientation says and stretches them to the
-network's size (bilinear, antialiased). The metadata are in `assets.extra/tf_facenet.json`.
-facenet's frozen graphs had the nodes input, embeddings and phase_train (src/freeze_graph.py) instead.
+Pixels are RGB; the network standardises them by itself. `jpeg` takes aligned faces of any size and
+format that `data.images.decode` reads, turned as their EXIF orientation says and stretched to the
+network's size (bilinear, antialiased; validation crops or pads, which is the same for images of the
+right size). The metadata are in `assets.extra/tf_facenet.json`. facenet's frozen graphs had the
+nodes input, embeddings and phase_train instead (src/freeze_graph.py).
 """
 
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
 from tf_facenet.files import atomic_folder
 from tf_facenet.inference.embedder import ASSETS, unit_rows
-from tf_facenet.inference.model_file import SAVED_MODEL, complete
+from tf_facenet.inference.model_file import SAVED_MODEL, describe
 
 SIGNATURES = {
     "serving_default": "pixels float32 [B, H, W, 3]",
@@ -52,19 +54,37 @@ def saved_model(model, metadata, directory):
     """
     directory = Path(directory)
     _check_replaceable(directory)
-    signatures = _signatures(model)
+    model, metadata = _in_float32(model), describe(model, metadata)
     module = tf.Module()
     module.model_variables = [variable.value for variable in model.variables]
     with atomic_folder(directory) as temporary:
-        tf.saved_model.save(module, temporary, signatures=signatures)
-        text = json.dumps(complete(metadata), indent=2, ensure_ascii=False)
+        try:
+            tf.saved_model.save(module, temporary, signatures=_signatures(model))
+        except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+            raise OSError(f"Cannot write '{directory}': {error.message}") from error
         (temporary / ASSETS).parent.mkdir()
+        text = json.dumps(metadata, indent=2, ensure_ascii=False)
         (temporary / ASSETS).write_text(text, encoding="utf-8")
         difference = _difference(model, tf.saved_model.load(temporary).signatures)
         if not difference <= TOLERANCE:  # this way round NaN is a failure, too
             raise ValueError(f"The export to '{directory}' differs from Keras by {difference:.2g}; "
                              f"expected at most {TOLERANCE:g}. Nothing was written.")
     return difference
+
+
+def _in_float32(model):
+    """The network, or its copy that computes in float32 if it was trained in mixed precision.
+
+    What half precision gives depends on which operations a device fuses: it would differ from place
+    to place, and saves nothing where a SavedModel runs.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+        return model
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for layer in copy._flatten_layers():
+        layer.dtype_policy = "float32"
+    return copy
 
 
 def _signatures(model):
@@ -99,15 +119,15 @@ def _difference(model, signatures):
     """
     shape = (2, *model.inputs[0].shape[1:])
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    features = np.asarray(model(pixels.astype("float32"), training=False), "float64")
-    norm = np.linalg.norm(features, axis=-1)
+    features = tf.cast(model(pixels.astype("float32"), training=False), tf.float32)
+    embeddings, norm = unit_rows(features), tf.norm(features, axis=-1)
     results = (
         signatures["serving_default"](pixels=tf.constant(pixels, tf.float32)),
         signatures["serving_uint8"](pixels=tf.constant(pixels)),
         signatures["jpeg"](encoded=tf.stack([tf.io.encode_png(image) for image in pixels])),
     )
-    differences = [result["embeddings"].numpy() - features / norm[:, None] for result in results]
-    differences += [result["norm"].numpy() / norm - 1 for result in results]
+    differences = [result["embeddings"] - embeddings for result in results]
+    differences += [(result["norm"] - norm) / tf.maximum(norm, 1e-5) for result in results]
     return float(max(np.abs(difference).max() for difference in differences))
 
 

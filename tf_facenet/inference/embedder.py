@@ -100,7 +100,7 @@ class Embedder:
                              "or image.")
         if getattr(samples, "ndim", 1) == 1:
             different, rows = _different(samples)
-            images = batches.evaluation_batches(different, self.batch_size, self.image_size)
+            images = _read(different, self.batch_size, self.image_size)
             dtype = tf.uint8
         else:
             images, rows, dtype = self._slices(samples), slice(None), samples.dtype
@@ -134,6 +134,15 @@ def _different(samples):
     keys = (sample if isinstance(sample, bytes) else str(sample) for sample in samples)
     rows = [places.setdefault(key, len(places)) for key in keys]
     return list(places), rows
+
+
+def _read(samples, batch_size, image_size):
+    """Batches uint8 [≤ B, H, W, 3]; an unreadable image is an OSError that names it."""
+    try:
+        yield from batches.evaluation_batches(samples, batch_size, image_size)
+    except tf.errors.InvalidArgumentError as error:
+        names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
+        raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error
 
 
 def _load_saved_model(folder):

@@ -74,7 +74,7 @@ def load_model(path):
         model = keras.saving.load_model(file, compile=False)
     except (ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
-    return model, {**complete(stored), **_sizes(model, file)}
+    return model, describe(model, stored, file)
 
 
 def locate(path):
@@ -98,24 +98,29 @@ def locate(path):
     raise FileNotFoundError(f"Expected {MODEL} or {SAVED_MODEL} in '{path}', found: {shown}.")
 
 
+def describe(model, metadata, name="The network"):
+    """Metadata with all keys; the sizes are those that the network itself has.
+
+    Raises:
+        ValueError: it is not a network that turns images of one size into features.
+    """
+    inputs = [tuple(tensor.shape) for tensor in model.inputs]
+    outputs = [tuple(tensor.shape) for tensor in model.outputs]
+    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][3] != 3:
+        raise ValueError(f"{name} takes {inputs}; expected one batch of colour images [B, H, W, 3]."
+                         " Use a network of the package or one of that form.")
+    if len(outputs) != 1 or len(outputs[0]) != 2:
+        raise ValueError(f"{name} gives {outputs}; expected one batch of features [B, D]. "
+                         "Leave out the layers after the features, or pool those before.")
+    if None in inputs[0][1:]:
+        raise ValueError(f"{name} takes images of any size. Save it with a fixed input shape.")
+    sizes = {"image_size": list(inputs[0][1:3]), "embedding_size": outputs[0][1]}
+    return {**complete(metadata), **sizes}
+
+
 def complete(metadata):
     """The metadata with an empty value for every key that they lack."""
     return {**_DEFAULTS, **metadata}
-
-
-def _sizes(model, file):
-    """What the network itself says about its images and features."""
-    inputs, outputs = model.inputs, model.outputs
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
-        raise ValueError(f"'{file}' takes {[tuple(i.shape) for i in inputs]}. "
-                         "Expected one batch of colour images [B, H, W, 3].")
-    if len(outputs) != 1 or len(outputs[0].shape) != 2:
-        raise ValueError(f"'{file}' gives {[tuple(o.shape) for o in outputs]}. "
-                         "Expected one batch of features [B, D].")
-    image_size = list(inputs[0].shape[1:3])
-    if None in image_size:
-        raise ValueError(f"'{file}' takes images of any size. Save it with a fixed input shape.")
-    return {"image_size": image_size, "embedding_size": outputs[0].shape[1]}
 
 
 def _reason(error):

@@ -146,39 +146,35 @@ class Hooks:
 
     Attributes:
         loop: the `Loop`.
+        plan: `schedules.Plan`.
         options: `options.SoftmaxOptions`.
         run: `runs.Run`.
         checkpoints: `checkpoints.Checkpoints`.
         history: `History`.
         metadata: what is stored with the model.
-        epoch_size: steps per epoch.
-        epochs: epochs of the whole run.
-        schedule: learning rate of a step.
         validation: `Validation` or None.
         verification: `Verification` or None.
     """
 
     loop: object
+    plan: object
     options: object
     run: object
     checkpoints: object
     history: History
     metadata: dict
-    epoch_size: int
-    epochs: int
-    schedule: object
     validation: Validation | None = None
     verification: Verification | None = None
 
     def __post_init__(self):
         self._clock, self._clock_step = time.perf_counter(), self.loop.step
-        self._bar = Progress(self.epochs * self.epoch_size, "Training",
+        self._bar = Progress(self.plan.steps, "Training",
                              quiet=self.options.quiet, start=self.loop.step)
 
     def due(self, step):
         """Whether anything happens after this step."""
         return any(_every(step, steps) for steps in (
-            self.options.log_every_n_steps, self.epoch_size,
+            self.options.log_every_n_steps, self.plan.epoch_size,
             self.options.checkpoint_every_n_steps, self.options.validate_every_n_steps))
 
     def after(self, steps):
@@ -193,27 +189,28 @@ class Hooks:
             if _every(logged, self.options.log_every_n_steps):
                 self._log(logged, terms, seconds)
         self._validate(step)
-        if _every(step, self.epoch_size) or _every(step, self.options.checkpoint_every_n_steps):
+        end_of_epoch = _every(step, self.plan.epoch_size)
+        if end_of_epoch or _every(step, self.options.checkpoint_every_n_steps):
             self.checkpoint()
-        if _every(step, self.epoch_size):
+        if end_of_epoch:
             self._end_of_epoch(step)
         self._clock, self._clock_step = time.perf_counter(), step
 
     def _log(self, step, terms, seconds):
         epoch, batch = self._position(step)
-        rate = float(self.schedule(step - 1))
+        rate = float(self.plan.learning_rate(step - 1))
         self.history.add(step, epoch=epoch, time=seconds, learning_rate=rate, **terms)
         if not self.options.quiet:
             logger.info(
                 "Epoch: [%d][%d/%d]\tTime %.3f\tLoss %2.3f\tXent %2.3f\tRegLoss %2.3f\t"
-                "Accuracy %2.3f\tLr %2.5f\tCl %2.3f", epoch, batch, self.epoch_size, seconds,
+                "Accuracy %2.3f\tLr %2.5f\tCl %2.3f", epoch, batch, self.plan.epoch_size, seconds,
                 terms["loss"], terms["xent"], terms["reg_loss"], terms["accuracy"], rate,
                 terms["center_loss"])
         self._bar.update(step, f"loss {terms['loss']:.3f}")
 
     def _position(self, step):
         """Epoch and batch of a step, both from 1."""
-        return (step - 1) // self.epoch_size + 1, (step - 1) % self.epoch_size + 1
+        return (step - 1) // self.plan.epoch_size + 1, (step - 1) % self.plan.epoch_size + 1
 
     def _validate(self, step):
         validate, verify = self._validations_due(step)
@@ -224,9 +221,9 @@ class Hooks:
                 self._verification(step)
 
     def _validations_due(self, step):
-        last = step == self.epochs * self.epoch_size
+        last = step == self.plan.steps
         steps = self.options.validate_every_n_steps
-        by_step = lambda epochs: _every(step, steps or epochs * self.epoch_size)  # noqa: E731
+        by_step = lambda epochs: _every(step, steps or epochs * self.plan.epoch_size)  # noqa: E731
         return (self.validation and (last or by_step(self.options.validate_every_n_epochs)),
                 self.verification and (last or by_step(self.options.lfw_every_n_epochs)))
 

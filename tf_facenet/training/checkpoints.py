@@ -85,8 +85,6 @@ class Checkpoints:
             OSError: there is no readable checkpoint.
             ValueError: it belongs to another network.
         """
-        for leftover in self.folder.glob(".tmp-*"):  # of a process that was killed while writing
-            leftover.unlink()
         for path in reversed(self.paths()):
             try:
                 with zipfile.ZipFile(path) as archive:

@@ -12,34 +12,27 @@ def strategy(options):
     Must run before TensorFlow touches a device.
 
     Args:
-        options: `options.DeviceOptions`.
+        options: `options.SoftmaxOptions`.
 
     Returns:
         A tf.distribute strategy; the default one if a single device is enough.
 
     Raises:
-        ValueError: more devices are asked for than there are.
+        ValueError: there are fewer devices, or the batch cannot be split over them.
     """
     keras.config.set_dtype_policy(options.precision)
     gpus = tf.config.list_physical_devices("GPU")
     _limit_memory(gpus, options.gpu_memory_fraction)
     wanted = options.num_devices or len(gpus)
     if options.strategy == "none" or (options.strategy == "auto" and wanted < 2):
+        _check_batch_size(options, num_replicas=1)
         return tf.distribute.get_strategy()
     if gpus and wanted > len(gpus):
         raise ValueError(f"--num_devices is {wanted}, but this machine has {len(gpus)} GPUs")
     count = max(wanted, 1)
+    _check_batch_size(options, count)
     kind = "GPU" if gpus else _logical_cpus(count)
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
-
-
-def check_batch_size(options, strategy):
-    """Raise ValueError unless the batch can be split over replicas and micro-batches."""
-    parts = strategy.num_replicas_in_sync * options.accumulation_steps
-    if options.batch_size % parts:
-        raise ValueError(
-            f"--batch_size is {options.batch_size}; expected a multiple of {parts} "
-            f"({strategy.num_replicas_in_sync} devices x {options.accumulation_steps} micro-batches)")
 
 
 def synchronize_batch_norm(model, strategy, accumulation_steps=1):
@@ -52,6 +45,14 @@ def synchronize_batch_norm(model, strategy, accumulation_steps=1):
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
+
+
+def _check_batch_size(options, num_replicas):
+    parts = num_replicas * options.accumulation_steps
+    if options.batch_size % parts:
+        raise ValueError(
+            f"--batch_size is {options.batch_size}; expected a multiple of {parts} "
+            f"({num_replicas} devices x {options.accumulation_steps} micro-batches)")
 
 
 def _logical_cpus(count):

@@ -4,7 +4,7 @@ import logging
 
 from tf_facenet import config
 from tf_facenet.data.batches import Augmentation, training_batches
-from tf_facenet.training import callbacks, optimizers, schedules
+from tf_facenet.training import callbacks, optimizers
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
 from tf_facenet.version import __version__
@@ -12,12 +12,13 @@ from tf_facenet.version import __version__
 logger = logging.getLogger(__name__)
 
 
-def fit(trainer, faces, options, run, strategy, held_out=None, pairs=None):
+def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None):
     """Train, validate, save; with ``--resume`` go on where the last checkpoint was written.
 
     Args:
         trainer: `FaceTrainer`, created in the scope of `strategy`.
         faces: `Faces` to train on.
+        plan: `schedules.Plan`.
         options: `options.SoftmaxOptions`.
         run: `runs.Run`.
         strategy: tf.distribute strategy.
@@ -31,15 +32,12 @@ def fit(trainer, faces, options, run, strategy, held_out=None, pairs=None):
         NonFiniteError: the loss or a weight became NaN or infinite.
         OSError: a checkpoint cannot be written.
     """
-    _check_labels(faces, trainer.head.num_classes)
-    epoch_size = options.epoch_size or max(1, len(faces) // options.batch_size)
-    schedule, epochs = schedules.create(options, epoch_size)
     with strategy.scope():
+        optimizer = optimizers.create(options, plan.learning_rate)
         average = (optimizers.WeightAverage(trainer.trainable_variables,
                                             options.moving_average_decay)
                    if options.moving_average_decay else None)
-        loop = Loop(trainer, optimizers.create(options, schedule), strategy, average,
-                    options.accumulation_steps)
+        loop = Loop(trainer, optimizer, strategy, average, options.accumulation_steps)
     checkpoints = Checkpoints(run.checkpoints, options.keep_checkpoints)
     metadata = describe(trainer.backbone, faces, options)
     if options.resume:
@@ -47,25 +45,26 @@ def fit(trainer, faces, options, run, strategy, held_out=None, pairs=None):
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
     hooks = callbacks.Hooks(
-        loop, options, run, checkpoints, callbacks.History(run.log_folder, loop.step), metadata,
-        epoch_size, epochs, schedule,
-        held_out and callbacks.Validation(held_out, trainer, options),
+        loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
+        metadata, held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))
     batches = training_batches(
         faces, options.batch_size, options.image_size,
         Augmentation(options.random_crop, options.random_flip, options.random_rotate),
         options.seed, start=loop.step, num_threads=options.nrof_preprocess_threads or None)
     try:
-        return _run(loop, batches, epochs * epoch_size, hooks)
+        return _run(loop, batches, hooks)
     finally:
         hooks.close()
 
 
-def _run(loop, batches, last_step, hooks):
+def _run(loop, batches, hooks):
     folder = hooks.run.folder
     try:
         with Stop() as stop:
-            loop.run(batches, last_step, hooks, stop)
+            if not loop.step:
+                hooks.checkpoint()  # from here on the run can be resumed
+            loop.run(batches, hooks.plan.steps, hooks, stop)
             if stop.signal:
                 hooks.checkpoint()
     except NonFiniteError as error:
@@ -75,8 +74,8 @@ def _run(loop, batches, last_step, hooks):
             "a lower --learning_rate, --warmup_epochs 1 or --clip_norm 5, and look for bad images"
         ) from None
     if stop.signal:
-        logger.info("Stopped by %s after step %d; go on with --resume %s",
-                    stop.signal.name, loop.step, folder)
+        logger.warning("Stopped by %s after step %d; go on with --resume %s",
+                       stop.signal.name, loop.step, folder)
         return 128 + stop.signal
     logger.info("Finished after step %d; the model is %s", loop.step, hooks.run.model)
     return 0
@@ -98,10 +97,3 @@ def describe(backbone, faces, options):
         "data_licence": options.data_licence,
         "version": __version__,
     }
-
-
-def _check_labels(faces, num_classes):
-    outside = faces.labels[(faces.labels < 0) | (faces.labels >= num_classes)]
-    if len(outside):
-        raise ValueError(f"{len(outside)} labels lie outside 0..{num_classes - 1}, the first is "
-                         f"{outside[0]}; the head has one class for each person")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tf_facenet import config
+from tf_facenet.files import remove_leftovers
 from tf_facenet.options import FREE_ON_RESUME
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ def start(options):
 
 
 def _run(folder, options):
-    logs = Path(options.logs_base_dir).expanduser() / folder.name if options.logs_base_dir else folder
-    return Run(folder, logs)
+    base = Path(options.logs_base_dir).expanduser() if options.logs_base_dir else folder.parent
+    return Run(folder, base / folder.name)
 
 
 def resume(options, given):
@@ -92,12 +93,13 @@ def resume(options, given):
     if "max_nrof_epochs" in changes and old.learning_rate_decay != "exponential":
         raise ValueError(f"--max_nrof_epochs cannot change: the {old.learning_rate_decay} decay of "
                          f"{folder} ends at epoch {old.max_nrof_epochs}")
+    remove_leftovers(folder)
     options = dataclasses.replace(old, **changes, resume=options.resume)
     return _run(folder, options), options
 
 
 def _revision():
-    """facenet's revision_info.txt: arguments, TensorFlow version, git hash, git diff."""
+    """Content of facenet's revision_info.txt: arguments, TensorFlow version, git hash, git diff."""
     import tensorflow as tf
 
     git = ["git", "-C", os.path.dirname(os.path.abspath(__file__))]

@@ -3,6 +3,7 @@
 facenet: rate = (constant or file) · factor^⌊step / (decay_epochs · epoch_size)⌋, epochs from 1.
 """
 
+import dataclasses
 import math
 import os
 
@@ -70,26 +71,49 @@ def _complete(path, starts, rates, stop):
     return starts, rates, stop
 
 
-def create(options, epoch_size):
-    """Build the schedule that the options describe.
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is and at which rates it learns.
+
+    Attributes:
+        epoch_size: steps per epoch.
+        epochs: epochs of the run; fewer than asked for if the schedule file stops earlier.
+        learning_rate: rate of a step, the first of which is 0.
+    """
+
+    epoch_size: int
+    epochs: int
+    learning_rate: "EpochSchedule"
+
+    @property
+    def steps(self):
+        """Steps of the run."""
+        return self.epochs * self.epoch_size
+
+
+def plan(options, num_images):
+    """Build the plan that the options describe.
 
     Args:
-        options: `options.OptimizerOptions` with ``max_nrof_epochs``.
-        epoch_size: steps per epoch.
+        options: `options.SoftmaxOptions`.
+        num_images: images of the training set; they make an epoch if ``--epoch_size`` is 0.
 
-    Returns:
-        ``(schedule, epochs)``: a Keras learning rate schedule over optimizer steps, and the number
-        of epochs to train (fewer than asked for if the file stops earlier).
+    Raises:
+        OSError: no such schedule file.
+        ValueError: the schedule file is malformed, or stops before the first epoch.
     """
+    epoch_size = options.epoch_size or max(1, num_images // options.batch_size)
     starts, rates, stop = [0], [options.learning_rate], None
     if options.learning_rate <= 0:
         starts, rates, stop = read_schedule(options.learning_rate_schedule_file)
     epochs = options.max_nrof_epochs if stop is None else min(options.max_nrof_epochs, stop - 1)
-    schedule = EpochSchedule(
+    if epochs < 1:
+        raise ValueError(f"schedule file {options.learning_rate_schedule_file!r} stops at epoch "
+                         f"{stop}; the first epoch is 1")
+    return Plan(epoch_size, epochs, EpochSchedule(
         starts, rates, epoch_size, epochs=epochs, decay=options.learning_rate_decay,
         decay_epochs=options.learning_rate_decay_epochs,
-        decay_factor=options.learning_rate_decay_factor, warmup_epochs=options.warmup_epochs)
-    return schedule, epochs
+        decay_factor=options.learning_rate_decay_factor, warmup_epochs=options.warmup_epochs))
 
 
 # Share of the rate that is left, from the share of the run that is done.

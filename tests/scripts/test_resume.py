@@ -1,0 +1,112 @@
+"""A training that is killed again and again ends where an uninterrupted one does."""
+
+import csv
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tf_facenet.inference.model_file import load_model
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KILLS = 10
+COMMAND = [
+    sys.executable, "train_softmax.py", "--data_dir", "drawn:people=5,images=6,size=32",
+    "--model_def", "tests.tiny:create", "--use_fixed_image_standardization",
+    "--image_size", "24", "--random_crop", "--random_flip", "--embedding_size", "8",
+    "--keep_probability", "0.8", "--batch_size", "10", "--epoch_size", "60",
+    "--max_nrof_epochs", "20", "--optimizer", "ADAM", "--learning_rate", "0.02",
+    "--center_loss_factor", "0.01", "--log_every_n_steps", "1", "--quiet",
+    "--checkpoint_every_n_steps", "7", "--validation_set_split_ratio", "0.2"]
+
+
+def start(*arguments):
+    return subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+
+
+def finish(process, status=0):
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == status, output
+    return output
+
+
+def losses(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)
+                if row["loss"]}
+
+
+def only_run(base):
+    folder, = base.iterdir()
+    return folder
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    base = tmp_path_factory.mktemp("uninterrupted")
+    finish(start("--models_base_dir", str(base)))
+    return only_run(base)
+
+
+def assert_same_run(folder, other):
+    got, expected = losses(folder), losses(other)
+    assert list(got) == list(expected)
+    np.testing.assert_allclose(list(got.values()), list(expected.values()), rtol=1e-6)
+    for left, right in zip(load_model(folder)[0].get_weights(), load_model(other)[0].get_weights(),
+                           strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_ten_kills(uninterrupted, tmp_path):
+    moments = random.Random(0)
+    process = start("--models_base_dir", str(tmp_path))
+    for _ in range(KILLS):
+        wait_for(lambda: list(tmp_path.glob("*/history.csv")), process)
+        history = only_run(tmp_path) / "history.csv"
+        before = size(history)
+        wait_for(lambda: size(history) != before, process)  # noqa: B023
+        time.sleep(moments.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        process = start("--resume", str(only_run(tmp_path)))
+    finish(process)
+    folder = only_run(tmp_path)
+    assert_same_run(folder, uninterrupted)
+    assert not list(folder.rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_write_a_checkpoint_and_say_how_to_go_on(uninterrupted, tmp_path, number):
+    process = start("--models_base_dir", str(tmp_path))
+    wait_for(lambda: any(size(path) > 2000 for path in tmp_path.glob("*/history.csv")), process)
+    process.send_signal(number)
+    output = finish(process, status=128 + number)
+    folder = only_run(tmp_path)
+    last = output.strip().splitlines()[-1]
+    assert last.startswith(f"Stopped by {number.name} after step ")
+    assert last.endswith(f"go on with --resume {folder}")
+    step = int(last.split("step ")[1].split(";")[0])
+    assert (folder / "checkpoints" / f"checkpoint-{step:09d}.npz").exists()
+    finish(start("--resume", str(folder)))
+    assert_same_run(folder, uninterrupted)

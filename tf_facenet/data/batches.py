@@ -1,0 +1,197 @@
+"""Batches of images as tf.data datasets: endless and shuffled to train on, in order to evaluate.
+
+One thread reads and decodes a batch, several batches at a time. This costs less per image than a
+parallel stage of single images, and a file that cannot be read concerns its own batch only.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tf_facenet.data import images
+
+MAX_ROTATION = 10.0  # degrees
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which random changes images go through; by default none."""
+
+    random_crop: bool = False
+    random_flip: bool = False
+    random_rotate: bool = False
+
+
+def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
+                     num_threads=None):
+    """Endless shuffled batches; each pass over the faces has each image once, in its own order.
+
+    Batch k depends on nothing but the faces, `batch_size`, `seed` and k: training that stopped
+    after k batches goes on with ``start=k``. A file that cannot be read any more is replaced by
+    another image of its batch, with a warning.
+
+    Args:
+        faces: `Faces`.
+        batch_size: images per batch, B.
+        image_size: one number or (height, width).
+        augmentation: `Augmentation`.
+        seed: integer.
+        start: number of the first batch.
+        num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+
+    Returns:
+        `tf.data.Dataset` of (images uint8 [B, height, width, 3], labels int32 [B]).
+
+    Raises:
+        ValueError: there are no faces, or `batch_size` is not positive.
+        tf.errors.InvalidArgumentError: while iterating, if no image of a batch can be read.
+    """
+    _check(len(faces), batch_size)
+    loader = _Loader(faces.samples, image_size, augmentation)
+    labels = _constant(faces.labels, tf.int32)
+
+    def batch(step, rows):
+        draws = tf.random.stateless_uniform([batch_size, _Loader.NUM_DRAWS], [2 * seed + 1, step])
+        pixels, places = loader(rows, draws)
+        lost = loader.names_of_lost(rows, places)
+        tf.debugging.Assert(tf.size(places) > 0, ["No image of a batch can be read:", lost])
+        pixels, places = tf.cond(tf.size(lost) > 0, lambda: _fill(pixels, places, lost),
+                                 lambda: (pixels, places))
+        pixels = tf.ensure_shape(pixels, [batch_size, *images.height_width(image_size), 3])
+        return pixels, tf.gather(labels, tf.gather(rows, places))
+
+    steps = tf.data.Dataset.range(start, tf.int64.max)
+    rows = _shuffled(len(faces), batch_size, seed, start)
+    return _parallel(tf.data.Dataset.zip((steps, rows)), batch, num_threads)
+
+
+def evaluation_batches(samples, batch_size, image_size, num_threads=None):
+    """All images in order, cropped or padded to the size; the last batch may be smaller.
+
+    Args:
+        samples: N paths or bytes of encoded images.
+        batch_size: images per batch, B.
+        image_size: one number or (height, width).
+        num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+
+    Returns:
+        `tf.data.Dataset` of uint8 [<= B, height, width, 3].
+
+    Raises:
+        ValueError: there are no samples, or `batch_size` is not positive.
+        tf.errors.InvalidArgumentError: while iterating, if an image cannot be read; it names it.
+    """
+    _check(len(samples), batch_size)
+    loader = _Loader(samples, image_size, Augmentation())
+
+    def batch(rows):
+        pixels, places = loader(rows, tf.zeros([tf.size(rows), _Loader.NUM_DRAWS]))
+        lost = loader.names_of_lost(rows, places)
+        tf.debugging.Assert(tf.size(lost) == 0, ["These images cannot be read:", lost])
+        return pixels
+
+    return _parallel(tf.data.Dataset.range(len(samples)).batch(batch_size), batch, num_threads)
+
+
+class _Loader:
+    """Rows of a set of samples → the pixels of those that can be read."""
+
+    NUM_DRAWS = 4  # random numbers for each image: crop y, crop x, flip, rotation
+
+    def __init__(self, samples, image_size, augmentation):
+        are_paths = [not isinstance(sample, bytes) for sample in samples]
+        self.samples = _constant([os.fsencode(sample) for sample in samples])
+        self.are_paths = _constant(are_paths)
+        self.kinds = set(are_paths)
+        self.image_size, self.augmentation = image_size, augmentation
+
+    def __call__(self, rows, draws):
+        """Pixels of the images that can be read.
+
+        Args:
+            rows: int64 [B].
+            draws: float32 [B, NUM_DRAWS], uniform in [0, 1).
+
+        Returns:
+            ``(pixels, places)``: uint8 [n, height, width, 3] and the places int64 [n] of these
+            images among the rows.
+        """
+        places, pixels = images.map_readable(self._one, rows, draws[:, :2], draws[:, 3])
+        if self.augmentation.random_flip:
+            pixels = images.flip(pixels, tf.gather(draws[:, 2], places) < 0.5)
+        return pixels, places
+
+    def names_of_lost(self, rows, places):
+        """Paths of the rows whose places are missing."""
+        places = tf.sets.difference(tf.range(tf.size(rows, tf.int64))[tf.newaxis],
+                                    places[tf.newaxis]).values
+        lost = tf.gather(rows, places)
+        return tf.where(tf.gather(self.are_paths, lost), tf.gather(self.samples, lost),
+                        "(an image in memory)")
+
+    def _one(self, row, position, turn):
+        image = images.decode(self._read(row))
+        if self.augmentation.random_rotate:
+            image = images.rotate(image, MAX_ROTATION * (2 * turn - 1))
+        return images.crop(image, self.image_size,
+                           position if self.augmentation.random_crop else None)
+
+    def _read(self, row):
+        sample = tf.gather(self.samples, row)
+        if self.kinds == {True}:
+            return tf.io.read_file(sample)
+        if self.kinds == {False}:
+            return sample
+        return tf.cond(tf.gather(self.are_paths, row), lambda: tf.io.read_file(sample), lambda: sample)
+
+
+def _shuffled(count, batch_size, seed, start):
+    """Endless dataset of rows int64 [B]: permutations of 0..count-1, one after the other.
+
+    A pass draws its whole permutation: 8 bytes and 20 ns per image. TensorFlow's `index_shuffle`
+    needs no memory, but its successive passes are correlated and repeat themselves after 256.
+    """
+    first, offset = divmod(start * batch_size, count)
+
+    def rest_of_pass(number):
+        rows = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64),
+                                                        [2 * seed, number])
+        return rows[tf.where(number == first, tf.constant(offset, tf.int64), 0):]
+
+    passes = tf.data.Dataset.range(first, tf.int64.max).map(rest_of_pass)
+    return passes.rebatch(batch_size, drop_remainder=True)
+
+
+def _parallel(dataset, function, num_threads):
+    threads = num_threads or tf.data.AUTOTUNE
+    dataset = dataset.map(function, num_parallel_calls=threads, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _fill(pixels, places, lost):
+    """Repeat images of the batch, from its first on, as often as others are lost."""
+    tf.numpy_function(_warn, [lost], [])
+    rows = tf.range(tf.size(places) + tf.size(lost)) % tf.size(places)
+    return tf.gather(pixels, rows), tf.gather(places, rows)
+
+
+def _warn(lost):
+    for name in lost:
+        logger.warning("%s cannot be read any more; another image takes its place",
+                       os.fsdecode(name))
+
+
+def _constant(values, dtype=None):
+    with tf.device("CPU:0"):  # where all of tf.data happens
+        return tf.constant(values, dtype)
+
+
+def _check(count, batch_size):
+    if not count:
+        raise ValueError("There are no images to make batches of; expected at least one.")
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; expected at least 1.")

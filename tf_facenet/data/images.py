@@ -1,0 +1,164 @@
+"""Images: from the bytes of files to the pixels that a network gets. All in the graph.
+
+The steps and their order are davidsandberg/facenet's (src/facenet.py `create_input_pipeline`;
+MIT): decode, rotate, crop, flip. Deliberate differences: images are turned as their EXIF
+orientation says, an image that is smaller than a random crop is padded instead of stopping the
+queue, and rotation interpolates bilinearly, not bicubically. Standardisation is the network's
+first layer.
+"""
+
+import math
+
+import tensorflow as tf
+
+# EXIF data starts with a TIFF header, in JPEG after "Exif\0\0", in PNG after "eXIf". It is the first
+# thing in a file, or nearly; only so many bytes are searched for its start, and for the orientation.
+_EXIF = r"\C*(Exif\x00\x00|eXIf)(II\*\x00|MM\x00\*)\C*"
+_EXIF_START, _EXIF_END = 256, 4096
+_ORIENTATION_TAG = 0x0112
+_MAX_TAGS = 64
+
+
+def height_width(image_size):
+    """(height, width) of an image size, which is one number or such a pair."""
+    return (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+
+
+def decode(encoded):
+    """Pixels of an encoded image, upright.
+
+    Args:
+        encoded: scalar string, a JPEG, PNG, BMP (without palette), GIF (its first frame) or WebP
+            file. Grey, CMYK, 16-bit and transparent images become RGB; the EXIF orientation of
+            JPEG and PNG is applied.
+
+    Returns:
+        uint8 [h, w, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is none of these, or damaged.
+    """
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    start = tf.strings.substr(encoded, 0, _EXIF_START)
+    return tf.cond(tf.strings.regex_full_match(start, _EXIF),
+                   lambda: _upright(image, encoded), lambda: image)
+
+
+def crop(image, image_size, position=None):
+    """Crop what is too large, and pad what is too small with zeros evenly on both sides.
+
+    Args:
+        image: [h, w, 3].
+        image_size: one number or (height, width).
+        position: float32 [2] in [0, 1), where the crop lies vertically and horizontally between
+            the first and the last place; None = in the middle, by the rule of
+            `tf.image.resize_with_crop_or_pad`.
+
+    Returns:
+        [height, width, 3], same type.
+    """
+    target = tf.constant([*height_width(image_size), 3])
+    size = tf.shape(image)
+    spare = tf.maximum(size - target, 0)
+    if position is None:
+        begin = spare // 2
+    else:
+        places = tf.cast(spare + 1, tf.float32)
+        begin = tf.cast(tf.pad(position, [[0, 1]]) * places, tf.int32)
+    image = tf.slice(image, begin, size - spare)
+    missing = target - size + spare
+    before = missing // 2
+    image = tf.pad(image, tf.stack([before, missing - before], axis=1))
+    return tf.ensure_shape(image, [*height_width(image_size), 3])
+
+
+def rotate(image, degrees):
+    """Rotate an image [h, w, 3] counter-clockwise about its centre; the corners become black."""
+    angle = degrees * (math.pi / 180)
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    size = tf.shape(image)[:2]
+    y, x = tf.unstack(tf.cast(size - 1, tf.float32) / 2)  # centre
+    # Output (column, row) -> input: two rows of an affine map, and two zeros for perspective.
+    transform = [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, 0.0, 0.0]
+    rotated = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(image, tf.float32)[tf.newaxis], transforms=tf.stack(transform)[tf.newaxis],
+        output_shape=size, fill_value=0.0, interpolation="BILINEAR", fill_mode="CONSTANT")
+    return tf.cast(tf.round(rotated[0]), image.dtype)
+
+
+def flip(images, flipped):
+    """Mirror some images of a batch left to right.
+
+    Args:
+        images: uint8 [B, h, w, 3].
+        flipped: bool [B].
+
+    Returns:
+        uint8 [B, h, w, 3].
+    """
+    row = tf.stack([-1, tf.shape(images)[2], 3])  # rank 3 is what tf.reverse is fast for
+    yes, no = tf.where(flipped)[:, 0], tf.where(~flipped)[:, 0]
+    chosen = tf.gather(images, yes)
+    mirrored = tf.reshape(tf.reverse(tf.reshape(chosen, row), [1]), tf.shape(chosen))
+    rows = [tf.cast(yes, tf.int32), tf.cast(no, tf.int32)]
+    return tf.ensure_shape(tf.dynamic_stitch(rows, [mirrored, tf.gather(images, no)]), images.shape)
+
+
+def map_readable(function, *columns):
+    """Apply a function to each row of some tensors and leave out the rows for which it fails.
+
+    For use in a graph: this is how a file that cannot be read is told from the others there.
+
+    Args:
+        function: of one row of each column, to a tensor of fixed shape.
+        columns: tensors [n, ...].
+
+    Returns:
+        ``(places, results)``: int64 [m], the rows for which it worked, in order; and [m, ...].
+    """
+    count = tf.shape(columns[0], out_type=tf.int64)[0]
+    rows = tf.data.Dataset.from_tensor_slices((tf.range(count), *columns))
+    results = rows.map(lambda place, *row: (place, function(*row))).ignore_errors()
+    nothing = tf.nest.map_structure(lambda spec: tf.zeros([0, *spec.shape], spec.dtype),
+                                    results.element_spec)
+    results = results.batch(tf.maximum(count, 1))
+    return results.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
+
+
+# Not inlined: the untaken branch of a condition costs time for each operation that is in it.
+@tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.string)],
+             experimental_attributes={"_noinline": True})
+def _upright(image, encoded):
+    """Undo the orientation that the EXIF data say: 2 mirrored, 3 upside down … (CIPA DC-008)."""
+    orientation = _orientation(encoded)
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+    up_down = tf.reduce_any(orientation == [3, 4, 7, 8])
+    left_right = tf.reduce_any(orientation == [2, 3, 6, 7])
+    return tf.raw_ops.Reverse(tensor=image, dims=tf.stack([up_down, left_right, False]))
+
+
+def _orientation(encoded):
+    """Orientation 1..8 in a file that has EXIF data; 1 if it is missing or makes no sense."""
+    head = tf.strings.substr(encoded, 0, _EXIF_END)
+    data = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+    fours = tf.stack([data[:-3], data[1:-2], data[2:-1], data[3:]], axis=1)
+    is_tiff = (tf.reduce_all(fours == list(b"II*\0"), axis=1)
+               | tf.reduce_all(fours == list(b"MM\0*"), axis=1))
+    tiff = tf.argmax(is_tiff, output_type=tf.int32)
+    little_endian = data[tiff] == ord("I")
+    data = tf.pad(data[tiff:], [[0, 1]])  # what lies behind the end is zero
+
+    def number(places, length):
+        """Unsigned numbers of `length` bytes at places counted from the TIFF header."""
+        places = tf.expand_dims(places, -1) + tf.range(length)
+        digits = tf.gather(data, tf.clip_by_value(places, 0, tf.size(data) - 1))
+        digits = tf.where(little_endian, tf.reverse(digits, [-1]), digits)
+        return tf.reduce_sum(digits * 256 ** tf.range(length - 1, -1, -1), axis=-1)
+
+    directory = number(4, 4)
+    row = tf.range(_MAX_TAGS)
+    tags = directory + 2 + 12 * row  # two bytes say how many, then each has twelve
+    found = (number(tags, 2) == _ORIENTATION_TAG) & (row < number(directory, 2))
+    value = tf.reduce_max(tf.where(found, number(tags + 8, 2), 0))
+    return tf.where((value >= 1) & (value <= 8), value, 1)
