@@ -1,11 +1,9 @@
-#!/usr/bin/env python
-"""Validate a face-embedding model on Labeled Faces in the Wild, or on pairs of the same form.
+"""Validate a face-embedding network on Labeled Faces in the Wild or on pairs of the same form.
 
-    python validate_on_lfw.py ~/datasets/lfw_160 runs/20260101-120000 --use_flipped_images
+    python validate_on_lfw.py ~/lfw_160 runs/20260101-120000 --use_flipped_images
 
-Arguments and output are those of davidsandberg/facenet's src/validate_on_lfw.py (MIT). Images are
-standardised by the model itself; the last batch may be smaller; pairs with a missing image are
-skipped and named.
+The arguments and the output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The
+model standardises by itself; pairs with a missing image are skipped and named.
 """
 
 import json
@@ -13,11 +11,9 @@ import logging
 from pathlib import Path
 
 from tf_facenet import config
-from tf_facenet.files import atomic_write
+from tf_facenet.files import atomic_write, find
 from tf_facenet.options import LfwOptions
 from tf_facenet.progress import Progress
-
-logger = logging.getLogger("tf_facenet.validate_on_lfw")
 
 
 def main(argv=None):
@@ -29,12 +25,14 @@ def main(argv=None):
     from tf_facenet.inference.embedder import Embedder
 
     logs.to_stdout(options.quiet)
-    pairs = load_pairs(options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
+    folder = Path(options.lfw_dir)  # it is none if the faces are drawn
+    lfw_pairs = find(options.lfw_pairs, folder, folder.parent) if folder.is_dir() else ""
+    pairs = load_pairs(options.lfw_dir, lfw_pairs, options.lfw_nrof_folds)
     if pairs.missing:
         print(f"Skipped image pairs: {len(pairs.missing)} images are missing:", *pairs.missing)
     print(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
     embedder = Embedder.load(options.model, options.lfw_batch_size)
-    check(options, embedder)
+    check(options, embedder.metadata)
 
     print("Runnning forward pass on LFW images")
     flip = options.flip or ("concat" if options.use_flipped_images else "none")
@@ -56,16 +54,16 @@ def main(argv=None):
     return 0
 
 
-def check(options, embedder):
-    """Compare what the command line says about images with what the model knows itself."""
-    height, width = embedder.image_size
+def check(options, metadata):
+    """Compare what the command line says about the images with what the model knows itself."""
+    height, width = metadata["image_size"]
     if options.image_size not in (None, (height, width), *[height] * (height == width)):
         raise ValueError(f"--image_size is {options.image_size}; this model takes {height}x{width}."
                          " Leave the option out, or name another model")
-    standardization = embedder.metadata["standardization"]
-    if options.use_fixed_image_standardization and standardization not in ("", "fixed"):
-        logger.warning("--use_fixed_image_standardization is ignored: the model standardises its "
-                       "images by itself, in its way (%s)", standardization)
+    own = metadata["standardization"]
+    if options.use_fixed_image_standardization and own not in ("", "fixed"):
+        logging.getLogger("tf_facenet.validate_on_lfw").warning(
+            "--use_fixed_image_standardization is ignored: the model standardises (%s) itself", own)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,24 @@ import os
 
 import pytest
 
-from tf_facenet.files import atomic_folder, atomic_write
+from tf_facenet.files import atomic_folder, atomic_write, find
+
+
+def test_find_takes_the_first_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inside, beside = tmp_path / "a" / "b", tmp_path / "a"
+    inside.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError) as error:
+        find("x.txt", inside, beside)
+    assert str(error.value) == (f"No file 'x.txt': looked for 'x.txt', '{inside}/x.txt', "
+                                f"'{beside}/x.txt'. Name an existing file.")
+    for place in (beside / "x.txt", inside / "x.txt"):
+        place.touch()
+        assert find("x.txt", inside, beside) == place
+    (tmp_path / "x.txt").touch()
+    assert str(find("x.txt", inside, beside)) == "x.txt"
+    with pytest.raises(FileNotFoundError, match=r"looked for '/none/y.txt'\. Name"):
+        find("/none/y.txt", inside, beside)
 
 
 def write(path, text, error=None):

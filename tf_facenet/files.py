@@ -1,4 +1,7 @@
-"""Files and folders that are whole or absent: written aside, forced to disk, then renamed."""
+"""Finding files, and writing files and folders that are whole or absent.
+
+Writing means: under a temporary name beside the target, forced to disk, then renamed.
+"""
 
 import contextlib
 import errno
@@ -8,6 +11,20 @@ import uuid
 from pathlib import Path
 
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
+
+
+def find(path, *folders):
+    """The file at `path` as it is given, or else inside the first of the folders that has it.
+
+    Raises:
+        FileNotFoundError: none has it; the message names all the places.
+    """
+    places = [Path(path), *(Path(folder, path) for folder in folders)]
+    for place in places:
+        if place.is_file():
+            return place
+    names = ", ".join(dict.fromkeys(f"'{place}'" for place in places))
+    raise FileNotFoundError(f"No file '{path}': looked for {names}. Name an existing file.")
 
 
 @contextlib.contextmanager

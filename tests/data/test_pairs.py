@@ -135,7 +135,7 @@ def test_load_pairs_reads_files(people):
 
 
 def test_load_pairs_draws():
-    pairs = load_pairs("drawn:people=8,images=2,size=32,seed=1", "", 2)
+    pairs = load_pairs("drawn:people=8,images=4,size=48,seed=1", "", 2)
     assert len(pairs.images) == 2 * len(pairs) > 0
     assert set(pairs.folds.tolist()) == {0, 1}
     assert 0 < pairs.same.sum() < len(pairs)
@@ -161,3 +161,22 @@ def test_lfw_view_1_and_funneled(shared):
     pairs = read_pairs(data / "lfw_protocol" / "pairs_300.txt", data / "lfw_funneled_300")
     assert pairs.missing == []
     assert np.bincount(pairs.folds[pairs.same]).tolist() == [30] * 5
+
+
+def test_load_pairs_looks_in_three_places(tmp_path, monkeypatch):
+    faces = tmp_path / "faces"
+    for name in ("a", "b"):
+        (faces / name).mkdir(parents=True)
+        for number in (1, 2):
+            (faces / name / f"{name}_{number:04d}.jpg").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=r"no pairs file 'pairs.txt', '.*faces/pairs.txt', '.*"):
+        load_pairs("faces", "pairs.txt", 2)
+    text = "2 1\na 1 2\na 1 b 1\nb 1 2\na 2 b 2\n"
+    for place in (tmp_path / "pairs.txt", faces / "pairs.txt"):
+        place.write_text(text)
+        monkeypatch.chdir("/")
+        assert len(load_pairs(str(faces), "pairs.txt", 2)) == 4
+        place.unlink()
+    (tmp_path / "mine.txt").write_text(text)
+    assert len(load_pairs(str(faces), str(tmp_path / "mine.txt"), 2)) == 4

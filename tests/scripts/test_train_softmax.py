@@ -184,7 +184,8 @@ MISTAKES = {
                                    "--batch_size is 9; expected a multiple of 2"),
     "too small a split": (["--validation_set_split_ratio", "0.5",
                            "--min_nrof_val_images_per_class", "50"], "0 people keep enough"),
-    "people file of other people": (["--people_file", "{tmp}/people.txt"], "names none of the 2 people"),
+    "people file of other people": (["--people_file", "{tmp}/people.txt"],
+                                    "names none of the 2 people"),
 }
 
 

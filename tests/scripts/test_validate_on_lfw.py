@@ -94,7 +94,8 @@ def test_pictures(lfw, model_dir, tmp_path):
 def test_missing_images_are_named(lfw, model_dir, capsys, tmp_path):
     pairs = tmp_path / "pairs.txt"
     text = (lfw.parent / "pairs.txt").read_text()
-    pairs.write_text(text.replace("P3\t2\t3", "P3\t2\t9").replace("P6\t1\tP7\t1", "Nobody\t1\tP7\t1"))
+    text = text.replace("P3\t2\t3", "P3\t2\t9").replace("P6\t1\tP7\t1", "Nobody\t1\tP7\t1")
+    pairs.write_text(text)
     validate_on_lfw.main([str(lfw), str(model_dir), "--lfw_pairs", str(pairs)])
     skipped = capsys.readouterr().out.splitlines()[0]
     assert skipped == "Skipped image pairs: 2 images are missing: P3/P3_0009 Nobody/Nobody_0001"
@@ -113,7 +114,7 @@ def test_image_size_is_checked(lfw, model_dir, size):
 def test_standardization_is_the_models(lfw, tmp_path, capsys, stored, warns):
     save_model(tiny.create(SIZE, 5), tmp_path / "m.keras", {"standardization": stored})
     run(lfw, tmp_path / "m.keras", "--use_fixed_image_standardization")
-    text = "--use_fixed_image_standardization is ignored: the model standardises its images by"
+    text = "--use_fixed_image_standardization is ignored: the model standardises (per_image) itself"
     assert (text in capsys.readouterr().out) is warns
 
 
@@ -146,6 +147,11 @@ def test_help_answers_without_importing_tensorflow():
     done = process.python("-c", code)
     assert done.stdout.startswith("usage: validate_on_lfw.py [options] lfw_dir model")
     assert done.stdout.endswith("False False\n")
+
+
+def test_pairs_file_that_is_nowhere(lfw, model_dir):
+    with pytest.raises(OSError, match="looked for 'no.txt', '.*faces/no.txt', '.*/no.txt'"):
+        validate_on_lfw.main([str(lfw), str(model_dir), "--lfw_pairs", "no.txt"])
 
 
 @pytest.mark.parametrize("where", ["given", "inside", "beside"])

@@ -10,8 +10,6 @@ from tf_facenet.lookup import lookup
 # so that help answers at once.
 COMMANDS = {
     "export": "tf_facenet.cli.export",
-    "report": "tf_facenet.cli.report",
-    "report": "tf_facenet.cli.report",
 }
 
 

@@ -62,6 +62,7 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
         pixels, places = tf.cond(tf.size(lost) > 0, lambda: _fill(pixels, places, lost),
                                  lambda: (pixels, places))
         pixels = tf.ensure_shape(pixels, [batch_size, *images.height_width(image_size), 3])
+        places = tf.ensure_shape(places, [batch_size])
         return pixels, tf.gather(labels, tf.gather(rows, places))
 
     steps = tf.data.Dataset.range(start, tf.int64.max)

@@ -54,7 +54,7 @@ def paint(image, shapes, person, shot):
 def background(values, shot, size):
     """Soft or hard patches of colour with some shapes on them; `values` uniforms [140]."""
     cells = 2 + int(4 * shot.clutter)
-    patches = (20 + values[: cells * cells * 3] * 230).astype(np.uint8).reshape(cells, cells, 3)
+    patches = (10 + values[: cells * cells * 3] * 245).astype(np.uint8).reshape(cells, cells, 3)
     how = cv2.INTER_LINEAR_EXACT if values[110] < 0.6 else cv2.INTER_NEAREST
     image = cv2.resize(patches, (size, size), interpolation=how)
     corners = np.rint(values[111:135].reshape(4, 3, 2) * size * 2**SHIFT).astype(np.int32)
@@ -74,7 +74,7 @@ def develop(image, shot, key):
     gain = np.rint(128 * (1 + slope)).astype(np.uint16)
     image = np.minimum((image * gain[:, :, None]) >> 7, 255).astype(np.uint8)
     image = cv2.LUT(image, tone_curves(shot))
-    if shot.gray < 0.02:
+    if shot.gray < 0.015:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = soften(image, shot.blur)
     noise = drawn_traits.raw_words("noise", (image.size + 7) // 8, *key).astype("<u8").view(np.int8)[: image.size]

@@ -82,9 +82,9 @@ def skin_color(person, picture):
 
 def hair_color(person, picture):
     """The person's hair colour, in some pictures dyed."""
-    if picture.hair_dye < 0.03:
+    if picture.hair_dye < 0.02:
         return DYES[int(picture.dye_color)]
-    return tuple(min(channel * person.hair_shade, 255) for channel in HAIRS[int(person.hair_color)])
+    return tuple(min(channel * person.hair_shade * picture.hair_light, 255) for channel in HAIRS[int(person.hair_color)])
 
 
 def body(person, skin, clothes):
@@ -236,14 +236,17 @@ def back_hair(person, hair):
     style, wide = int(person.hair_style), person.head_width * (1.02 + person.hair_volume)
     color = mix(hair, DARK, 0.25)
     shapes = []
-    if style >= 3 and person.hair_length > 0:
+    if style >= 8 and person.hair_length > 0:
         flare, end = wide * (1.0 + 0.12 * np.sin(person.hair_phase)), person.hair_length
         curtain = np.array([-wide - 0.35j, -flare + 1j * (end - 0.12), -flare * 0.85 + 1j * end,
                             flare * 0.85 + 1j * end, flare + 1j * (end - 0.12), wide - 0.35j])
         shapes.append(Shape(curtain, color, lift=-0.35))
-    if style == 1:
+    if style in (1, 2):
         shapes.append(Shape(oval(-1j * (person.crown + 0.12), 0.28, 0.24, 20), color, lift=-0.2))
-    if style == 2:
+    if style in (3, 4):
+        bun = oval(wide * 0.8 - 1j * (person.crown * 0.8 if style == 3 else -0.25), 0.26, 0.26 if style == 3 else 0.55, 20)
+        shapes += both_sides([Shape(bun, color, lift=-0.2)])
+    if style in (5, 6):
         circle = CIRCLES[40]
         curls = 1 + 0.05 * np.abs(np.sin(9 * np.angle(circle)))
         shapes.append(Shape((wide * 1.18 * circle.real + 1j * (person.crown * 1.2 * circle.imag - 0.25)) * curls, color, lift=-0.2))
@@ -257,7 +260,7 @@ def front_hair(person, hair):
         return []
     angle = np.linspace(0.0, np.pi, TOP.size)
     waves = person.hair_wave * np.sin(int(person.hair_waves) * angle + person.hair_phase)
-    volume = 1.0 + (person.hair_volume * (0.4 if style == 3 else 1.0)) * np.sin(angle) ** 0.7 + waves
+    volume = 1.0 + (person.hair_volume * (0.3 if style in (7, 8) else 1.0)) * np.sin(angle) ** 0.7 + waves
     crown = head_outline(person, TOP) * volume
     across = np.linspace(1.0, -1.0, 25)
     peak = np.maximum(1 - np.abs(across) / person.hair_peak_width, 0)
@@ -273,7 +276,7 @@ def glasses(person, picture):
     """In one picture of five: frames, some of them dark."""
     if picture.glasses > 0.14:
         return []
-    dark = picture.glasses < 0.02
+    dark = picture.glasses < 0.01
     frame = ramp([DARK, (120, 70, 40), (170, 40, 50), (200, 200, 205)], picture.glasses_color)
     rim = CIRCLES[20]
     square = 1 - 0.45 * picture.glasses_shape

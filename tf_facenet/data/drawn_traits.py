@@ -17,17 +17,17 @@ PERSON = {
     "head_width": (0.62, 0.92), "head_height": (0.92, 1.06), "crown": (0.70, 1.08), "jaw_width": (0.66, 1.02),
     "jaw_square": (0.55, 1.15), "chin_width": (0.14, 0.40), "chin_drop": (-0.04, 0.12),
     "skin": (0, 1), "skin_warmth": (-1, 1), "blush": (0, 0.5),
-    "eye_y": (-0.14, 0.12), "eye_distance": (0.25, 0.44), "eye_width": (0.11, 0.20), "eye_height": (0.05, 0.14),
+    "eye_y": (-0.14, 0.12), "eye_distance": (0.38, 0.55), "eye_width": (0.38, 0.60), "eye_height": (0.05, 0.15),
     "eye_slant": (-0.30, 0.30), "iris": (0.55, 0.95), "eye_color": (0, 6), "lid": (0, 1), "lashes": (0, 1),
     "eye_bag": (-0.5, 1),
-    "brow_gap": (0.05, 0.17), "brow_width": (0.13, 0.25), "brow_thickness": (0.012, 0.075), "brow_arch": (-0.02, 0.09),
+    "brow_gap": (0.05, 0.17), "brow_width": (0.12, 0.27), "brow_thickness": (0.012, 0.09), "brow_arch": (-0.02, 0.09),
     "brow_slant": (-0.25, 0.25), "brow_tone": (0, 1),
     "nose_length": (0.24, 0.54), "nose_width": (0.07, 0.23), "nose_bridge": (0.02, 0.08), "nose_tip": (-0.05, 0.07),
     "nose_lift": (0.10, 0.30), "nose_round": (0, 1),
-    "mouth_y": (0.15, 0.30), "mouth_width": (0.15, 0.37), "upper_lip": (0.015, 0.085), "lower_lip": (0.03, 0.11),
+    "mouth_y": (0.15, 0.30), "mouth_width": (0.20, 0.46), "upper_lip": (0.015, 0.085), "lower_lip": (0.03, 0.11),
     "cupid": (0, 0.9), "lip_color": (0, 1), "mouth_corner": (-0.05, 0.05),
     "ear_size": (0.13, 0.25), "ear_out": (-0.02, 0.12), "ear_y": (-0.08, 0.12),
-    "hair_style": (0, 8), "hair_color": (0, 10), "hair_shade": (0.8, 1.2), "hair_volume": (0.04, 0.24),
+    "hair_style": (0, 16), "hair_color": (0, 10), "hair_shade": (0.8, 1.2), "hair_volume": (0.04, 0.24),
     "hair_length": (-0.6, 1.3), "hair_line": (0.36, 0.86), "hair_part": (-0.34, 0.34), "hair_peak": (-0.36, 0.22), "hair_peak_width": (0.2, 0.9),
     "hair_temple": (0.1, 0.6), "hair_waves": (4, 13), "hair_wave": (0, 0.05), "hair_phase": (0, 6.283),
     "beard": (0, 10), "beard_length": (0.02, 0.22), "beard_tone": (0.45, 1),
@@ -38,13 +38,13 @@ PICTURE = {
     "shift_x": (-0.035, 0.035), "shift_y": (-0.035, 0.035),
     "smile": (-0.05, 0.10), "mouth_open": (-0.16, 0.15), "brow_raise": (-0.03, 0.05), "frown": (-0.10, 0.10),
     "eye_open": (0.65, 1.1), "blink": (0, 1), "gaze_x": (-1, 1), "gaze_y": (-0.6, 0.6), "makeup": (0, 1),
-    "hair_dye": (0, 1), "dye_color": (0, 8), "tan": (-0.05, 0.05),
+    "hair_dye": (0, 1), "hair_light": (0.85, 1.15), "dye_color": (0, 8), "tan": (-0.05, 0.05),
     "glasses": (0, 1), "glasses_shape": (0, 1), "glasses_color": (0, 1), "hat": (0, 1), "hat_height": (0.40, 0.62),
     "scarf": (0, 1), "scarf_y": (0.45, 0.75), "patch": (0, 1), "patch_angle": (0, 6.283), "patch_size": (0.15, 0.35),
-    "light_angle": (0, 6.283), "light_strength": (0, 0.5), "exposure": (0.75, 1.2), "gamma": (0.8, 1.35),
+    "light_angle": (0, 6.283), "light_strength": (0, 0.45), "exposure": (0.8, 1.15), "gamma": (0.8, 1.25),
     "warmth": (-0.12, 0.12), "green": (-0.05, 0.05), "gray": (0, 1),
     "shadow": (0, 1), "shadow_angle": (0, 6.283), "shadow_offset": (-0.25, 0.25), "shadow_depth": (0.45, 0.85),
-    "blur": (0, 1), "noise": (0, 16), "clutter": (0, 1),
+    "blur": (0, 1), "noise": (0, 14), "clutter": (0, 1),
 }
 STREAMS = {"person": 0, "picture": 1, "marks": 2, "colors": 3, "background": 4, "noise": 5}
 
@@ -62,7 +62,11 @@ def uniforms(stream, count, seed, identity, picture=0):
 
 def person_traits(seed, identity):
     """The PERSON traits of one identity as attributes (floats)."""
-    return _traits(PERSON, uniforms("person", len(PERSON), seed, identity))
+    person = _traits(PERSON, uniforms("person", len(PERSON), seed, identity))
+    person.eye_distance *= person.head_width
+    person.eye_width *= person.eye_distance
+    person.mouth_width *= person.head_width
+    return person
 
 
 def picture_traits(seed, identity, picture):

@@ -45,7 +45,8 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
 
     Args:
         lfw_dir: folder of people, or "drawn" or "drawn:people=100,seed=1" (`drawn.parse`).
-        lfw_pairs: pairs file; drawn faces need none.
+        lfw_pairs: pairs file, looked for as given, then in `lfw_dir`, then beside it; drawn faces
+            need none.
         num_folds: see `read_pairs`.
 
     Raises:
@@ -57,7 +58,16 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
         from tf_facenet.data import drawn
 
         return drawn.draw_pairs(**drawn.parse(lfw_dir), num_folds=num_folds)
-    return read_pairs(lfw_pairs, lfw_dir, num_folds)
+    places = [os.path.expanduser(lfw_pairs)]
+    lfw_dir = os.path.abspath(os.path.expanduser(lfw_dir))
+    if os.path.isdir(lfw_dir):
+        folders = (lfw_dir, os.path.dirname(lfw_dir))
+        places += [os.path.join(folder, lfw_pairs) for folder in folders]
+    path = next((place for place in places if os.path.isfile(place)), None)
+    if path is None and len(places) > 1:
+        raise OSError(f"no pairs file {', '.join(map(repr, places))}; pass the file of pairs that "
+                      "belongs to the images with --lfw_pairs")
+    return read_pairs(path or lfw_pairs, lfw_dir, num_folds)
 
 
 def read_pairs(path, images_dir, num_folds=10):

@@ -71,7 +71,7 @@ def load_model(path):
     try:
         with zipfile.ZipFile(file) as archive:
             stored = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else {}
-        model = keras.saving.load_model(file, compile=False)
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
     return model, describe(model, stored, file)

@@ -1,0 +1,120 @@
+"""Images per second of the training input and of the check, beside bare JPEG decoding.
+
+    python benchmarks/input_pipeline.py [folder of people with JPEG files]
+
+Bare is `tf.io.decode_jpeg` of the same bytes from memory in `Dataset.map`, with as many threads,
+and nothing else: no files, no shuffling, no EXIF, no crop, no flip; "in batches" also copies the
+images into batches. All rows take turns in one process. The ratio is the median over the rounds
+of (rate / rate of bare in the same round); the processor time is the least of all rounds, which
+hardly depends on what else the machine does.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+import tensorflow as tf
+
+from tf_facenet import data
+from tf_facenet.data import check
+from tf_facenet.data.batches import Augmentation, training_batches
+
+BATCH = 90
+STORED, MEASURED = 12 * BATCH, 40 * BATCH  # images
+
+
+def main():
+    options = parse()
+    with tempfile.TemporaryDirectory() as folder:
+        faces = data.load(options.folder or drawn(pathlib.Path(folder)))
+        faces = faces.select(slice(0, options.images))
+        rows = contenders(faces, options.threads)
+        results = {name: [] for name in rows}
+        for _ in range(options.rounds + 1):
+            for name, work in rows.items():
+                results[name].append(work())
+    print(f"{len(faces)} files, {options.threads} threads, {options.rounds} rounds")
+    report({name: result[1:] for name, result in results.items()})  # the first is for warming up
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="default: drawn faces in a temporary folder")
+    parser.add_argument("--images", type=int, default=4500, help="at most so many")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=15)
+    return parser.parse_args()
+
+
+def drawn(folder):
+    faces = data.load("drawn:people=100,images=20,size=112")
+    for row, (sample, label) in enumerate(zip(faces.samples, faces.labels, strict=True)):
+        person = folder / faces.names[label]
+        person.mkdir(exist_ok=True)
+        (person / f"{row}.jpg").write_bytes(sample)
+    return folder
+
+
+def contenders(faces, threads):
+    """Name → function that handles images and returns their rate and cost."""
+    contents = tf.constant([pathlib.Path(sample).read_bytes() for sample in faces.samples])
+    decoded = tf.data.Dataset.from_tensor_slices(contents).repeat().map(
+        tf.io.decode_jpeg, num_parallel_calls=threads)
+
+    def training(size, **augmentation):
+        return Endless(training_batches(faces, BATCH, size, Augmentation(**augmentation), 1,
+                                        num_threads=threads), BATCH)
+
+    def checked():
+        return measure(lambda: check.readable(faces, threads), len(faces))
+
+    changes = {"random_crop": True, "random_flip": True}
+    return {
+        "bare": Endless(decoded.prefetch(BATCH), 1),
+        "bare, in batches": Endless(decoded.batch(BATCH).prefetch(2), BATCH),
+        "training, 112, crop and flip": training(112, **changes),
+        "training, 96, crop and flip": training(96, **changes),
+        "training, 112, plain": training(112),
+        "check.readable": checked,
+    }
+
+
+class Endless:
+    """Measures a stretch of an endless dataset, after what it had in store is used up."""
+
+    def __init__(self, dataset, images_each):
+        self.iterator, self.images_each = iter(dataset), images_each
+
+    def __call__(self):
+        self._take(STORED)
+        return measure(lambda: self._take(MEASURED), MEASURED)
+
+    def _take(self, images):
+        for _ in range(images // self.images_each):
+            next(self.iterator)
+
+
+def measure(work, images):
+    """(images per second, processor microseconds per image)"""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return (images / (time.perf_counter() - wall),
+            1e6 * (time.process_time() - processor) / images)
+
+
+def report(results):
+    print(f"{'':30}{'images/s':>10}{'/ bare':>9}{'/ in batches':>14}{'processor µs/image':>20}")
+    for name, result in results.items():
+        ratios = [statistics.median(rate / base for (rate, _), (base, _) in
+                                    zip(result, results[other], strict=True))
+                  for other in ("bare", "bare, in batches")]
+        print(f"{name:30}{statistics.median(rate for rate, _ in result):10.0f}{ratios[0]:9.2f}"
+              f"{ratios[1]:14.2f}{min(used for _, used in result):20.1f}")
+
+
+if __name__ == "__main__":
+    main()

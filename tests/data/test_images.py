@@ -1,0 +1,239 @@
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.pictures import encode, exif, picture, pillow, with_exif
+from tf_facenet.data import images
+
+IMAGE = picture(30, 40)
+CMYK = encode(IMAGE, "JPEG", "CMYK", quality=95)
+JPEG = encode(IMAGE, "JPEG", quality=95)
+WORDS = IMAGE.astype(np.uint16) * 257
+
+# name → (file, largest difference to Pillow, whose inverse transform of JPEG is the slower one)
+FILES = {
+    "JPEG": (JPEG, 12),
+    "JPEG, full colour": (encode(IMAGE, "JPEG", quality=95, subsampling=0), 8),
+    "JPEG, progressive": (encode(IMAGE, "JPEG", progressive=True, subsampling=0), 8),
+    "JPEG, grey": (encode(IMAGE, "JPEG", "L"), 4),
+    "JPEG, CMYK": (CMYK, 12),
+    "PNG": (encode(IMAGE), 0),
+    "PNG, grey": (encode(IMAGE, "PNG", "L"), 0),
+    "PNG, grey and alpha": (encode(IMAGE, "PNG", "LA"), 0),
+    "PNG, RGBA": (encode(IMAGE, "PNG", "RGBA"), 0),
+    "PNG, palette": (encode(IMAGE, "PNG", "P"), 0),
+    "PNG, 1 bit": (encode(IMAGE, "PNG", "1"), 0),
+    "BMP": (encode(IMAGE, "BMP"), 0),
+    "BMP, grey": (encode(IMAGE, "BMP", "L"), 0),
+    "BMP, RGBA": (encode(IMAGE, "BMP", "RGBA"), 0),
+    "GIF": (encode(IMAGE, "GIF"), 0),
+    "WebP": (encode(IMAGE, "WEBP"), 0),
+    "WebP, RGBA": (encode(IMAGE, "WEBP", "RGBA", lossless=True), 0),
+}
+
+
+def in_map(function, *tensors):
+    """The function's result inside Dataset.map, where its arguments have no static shape."""
+    columns = [tf.data.Dataset.from_tensors(tensor) for tensor in tensors]
+    dataset = tf.data.Dataset.zip(tuple(columns))
+    return next(iter(dataset.map(lambda *row: function(*row)))).numpy()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_decode_every_format(name):
+    encoded, tolerance = FILES[name]
+    pixels = images.decode(encoded).numpy()
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (30, 40, 3)
+    assert np.abs(pixels.astype(int) - pillow(encoded)).max() <= tolerance
+
+
+def test_decode_sixteen_bits():
+    colour = cv2.imencode(".png", WORDS[..., ::-1])[1].tobytes()
+    np.testing.assert_array_equal(images.decode(colour), IMAGE)
+    grey = cv2.imencode(".png", WORDS[..., 0])[1].tobytes()
+    np.testing.assert_array_equal(images.decode(grey), np.dstack([IMAGE[..., 0]] * 3))
+
+
+def test_decode_the_first_frame_of_an_animation():
+    from PIL import Image
+    later = [Image.fromarray(picture(30, 40, seed=9))]
+    encoded = encode(IMAGE, "GIF", save_all=True, append_images=later)
+    np.testing.assert_array_equal(images.decode(encoded), pillow(encoded))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", JPEG[:-50], encode(IMAGE)[:-50]])
+def test_damaged_files_are_an_error(content):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        images.decode(content)
+
+
+UPRIGHT = {  # orientation → what the stored image becomes
+    1: lambda x: x, 2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud,
+    5: lambda x: x.transpose(1, 0, 2), 6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).transpose(1, 0, 2), 8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["Intel", "Motorola"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation(orientation, order):
+    stored = images.decode(JPEG).numpy()
+    expected = UPRIGHT[orientation](stored)
+    turned = with_exif(JPEG, exif(orientation, order))
+    np.testing.assert_array_equal(images.decode(turned), expected)
+    np.testing.assert_array_equal(in_map(images.decode, turned), expected)
+    other_tags = with_exif(JPEG, exif(orientation, order, tags=(0x10F, 0x110), first=20))
+    np.testing.assert_array_equal(images.decode(other_tags), expected)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_orientation_as_pillow_writes_and_reads_it(kind):
+    from PIL import Image, ImageOps
+    for orientation in range(1, 9):
+        tags = Image.Exif()
+        tags[0x010F], tags[0x0112] = "a camera", orientation
+        encoded = encode(IMAGE, kind, exif=tags)
+        expected = np.asarray(ImageOps.exif_transpose(Image.fromarray(images.decode(
+            encode(IMAGE, kind)).numpy())))
+        assert expected.shape == (30, 40, 3)
+        expected = UPRIGHT[orientation](expected)
+        np.testing.assert_array_equal(images.decode(encoded), expected)
+
+
+@pytest.mark.parametrize("data", [
+    exif(0), exif(9), exif(65535), exif(6)[:14], exif(6)[:10] + b"\xff" * 20,
+    exif(6)[:10] + b"\0\0\0\0", b"Exif\0\0II*\0", b"Exif\0\0XX*\0" + exif(6)[10:],
+    exif(6, tags=range(64))], ids=range(9))
+def test_exif_that_makes_no_sense_changes_nothing(data):
+    encoded = with_exif(JPEG, data)
+    np.testing.assert_array_equal(images.decode(encoded), images.decode(JPEG))
+
+
+def test_exif_is_not_looked_for_in_the_image():
+    far = b"\xff\xfe" + (400).to_bytes(2, "big") + bytes(398)
+    behind = JPEG[:2] + far + with_exif(JPEG, exif(6))[2:]
+    np.testing.assert_array_equal(images.decode(behind), images.decode(JPEG))
+
+
+def test_decode_in_a_saved_model(tmp_path):
+    module = tf.Module()
+    module.decode = tf.function(images.decode, input_signature=[tf.TensorSpec([], tf.string)])
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    for encoded in (JPEG, with_exif(JPEG, exif(6)), encode(IMAGE, "WEBP")):
+        np.testing.assert_array_equal(loaded.decode(encoded), images.decode(encoded))
+
+
+SIZES = [(30, 40), (31, 41), (16, 16), (17, 23), (45, 20), (20, 55), (64, 65), (30, 39), (1, 1)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_central_crop_is_tensorflows_rule(size):
+    expected = tf.image.resize_with_crop_or_pad(IMAGE, *size).numpy()
+    np.testing.assert_array_equal(images.crop(IMAGE, size), expected)
+    np.testing.assert_array_equal(
+        in_map(lambda image: images.crop(image, size), IMAGE), expected)
+
+
+def test_facenets_central_crops():
+    rows = np.repeat(np.arange(250, dtype=np.uint8), 250 * 3).reshape(250, 250, 3)
+    assert images.crop(rows, 160)[0, 0, 0] == 45
+    assert images.crop(rows, 161)[0, 0, 0] == 44  # odd: the pixel more is lost at the end
+    padded = images.crop(rows + 1, 300).numpy()
+    assert not padded[:25].any()
+    assert not padded[275:].any()
+    assert not padded[:, :25].any()
+    assert padded[25:275, 25:275].all()
+    # Zeros before standardisation, as there: -0.996 after it.
+    assert (padded[0, 0, 0] - 127.5) / 128 == -0.99609375
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_random_crop_against_a_loop(size):
+    height, width = size
+    for y, x in [(0, 0), (0.999999, 0.999999), (0.5, 0.25), (0.1, 0.8)]:
+        top, left = (int(draw * (max(have - want, 0) + 1))
+                     for draw, have, want in ((y, 30, height), (x, 40, width)))
+        expected = np.zeros((height, width, 3), np.uint8)
+        piece = IMAGE[top:top + height, left:left + width]
+        down, right = (max(height - 30, 0) // 2, max(width - 40, 0) // 2)
+        expected[down:down + piece.shape[0], right:right + piece.shape[1]] = piece
+        position = tf.constant([y, x], tf.float32)
+        np.testing.assert_array_equal(images.crop(IMAGE, size, position), expected)
+        np.testing.assert_array_equal(
+            in_map(lambda image, p: images.crop(image, size, p), IMAGE, position), expected)
+
+
+def test_random_crops_reach_every_place_equally():
+    draws = np.random.default_rng(1).random((3000, 2), np.float32)
+    marked = np.arange(36, dtype=np.uint8).reshape(6, 6, 1) * np.ones(3, np.uint8)
+    positions = tf.data.Dataset.from_tensor_slices(draws)
+    corners = list(positions.map(lambda p: images.crop(marked, (4, 5), p)[0, 0, 0])
+                   .as_numpy_iterator())
+    places, counts = np.unique(corners, return_counts=True)
+    assert places.tolist() == [0, 1, 6, 7, 12, 13]
+    assert np.abs(counts - 500).max() < 5 * np.sqrt(3000 / 6 * 5 / 6)
+
+
+def test_flip_mirrors_the_chosen_images():
+    batch = np.stack([picture(6, 7, seed) for seed in range(5)])
+    for flipped in ([True, False, True, True, False], [False] * 5, [True] * 5):
+        expected = np.where(np.array(flipped)[:, None, None, None], batch[:, :, ::-1], batch)
+        np.testing.assert_array_equal(images.flip(tf.constant(batch), tf.constant(flipped)),
+                                      expected)
+        np.testing.assert_array_equal(in_map(images.flip, batch, flipped), expected)
+
+
+def test_flip_of_no_images():
+    assert images.flip(tf.zeros([0, 6, 7, 3], tf.uint8), tf.zeros([0], tf.bool)).shape == (0, 6, 7, 3)
+
+
+@pytest.mark.parametrize("degrees", [-10.0, 0.97627, 7.5])
+def test_rotation_turns_counter_clockwise_about_the_centre(degrees):
+    image = picture(61, 80)
+    rotated = images.rotate(image, tf.constant(degrees)).numpy()
+    turn = cv2.getRotationMatrix2D((39.5, 30.0), degrees, 1.0)  # positive: counter-clockwise
+    expected = cv2.warpAffine(image, turn, (80, 61), flags=cv2.INTER_LINEAR)
+    # OpenCV rounds places to 1/32 pixel, and our picture is smooth but at the border.
+    difference = np.abs(rotated.astype(int) - expected)
+    assert np.mean(difference) < 0.4
+    assert difference[12:-12, 12:-12].max() <= 2
+    np.testing.assert_array_equal(
+        in_map(images.rotate, image, tf.constant(degrees)), rotated)
+
+
+def test_rotation_against_pillow():
+    from PIL import Image
+    image = picture(61, 80)
+    expected = np.asarray(Image.fromarray(image).rotate(8, Image.Resampling.BILINEAR))
+    rotated = images.rotate(image, tf.constant(8.0)).numpy()
+    assert np.abs(rotated.astype(int) - expected)[12:-12, 12:-12].max() <= 1
+    assert not rotated[0, 0].any()
+    assert not rotated[-1, -1].any()
+
+
+def test_no_rotation_changes_nothing():
+    np.testing.assert_array_equal(images.rotate(IMAGE, tf.constant(0.0)), IMAGE)
+
+
+def test_map_readable_leaves_out_what_fails():
+    encoded = [JPEG, b"", encode(IMAGE), b"hello", encode(IMAGE, "GIF")]
+
+    @tf.function
+    def shapes(encoded):
+        return images.map_readable(lambda one: tf.shape(images.decode(one)), encoded)
+
+    places, results = shapes(tf.constant(encoded))
+    assert places.numpy().tolist() == [0, 2, 4]
+    assert results.numpy().tolist() == [[30, 40, 3]] * 3
+    for nothing in ([b"", b"x"], []):
+        places, results = shapes(tf.constant(nothing, tf.string))
+        assert places.shape == (0,)
+        assert results.shape == (0, 3)
+
+
+def test_sizes():
+    assert images.height_width(112) == (112, 112)
+    assert images.height_width((112, 96)) == images.height_width([112, 96]) == (112, 96)

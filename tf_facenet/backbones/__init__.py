@@ -1,0 +1,61 @@
+"""Backbones: pixels 0..255 RGB [B, H, W, 3] → features [B, D] float32, not normalised.
+
+A family is one file and one line of the table. Its function has the keywords of `create` and makes
+a functional Keras model whose first layer standardises the pixels and whose layers have fixed names,
+so that weights can be matched by name and shape.
+"""
+
+import importlib
+
+import keras
+
+from tf_facenet.lookup import lookup
+
+# Families as text, so that only the one that is asked for is imported.
+BACKBONES = {
+    "inception_resnet_v1": "tf_facenet.backbones.inception_resnet_v1:inception_resnet_v1",
+    "mobilenet_v1": "tf_facenet.backbones.mobilenet:mobilenet_v1",
+    "mobilenet_v2": "tf_facenet.backbones.mobilenet:mobilenet_v2",
+    "mobilenet_v3": "tf_facenet.backbones.mobilenet:mobilenet_v3",
+}
+
+
+def create(
+    name, image_size, embedding_size, standardization="fixed", keep_probability=1.0, **options
+):
+    """Build a backbone by name.
+
+    Args:
+        name: an entry of `BACKBONES`, with or without facenet's prefix ``models.``; or
+            ``package.module:function``, a function with the same keywords as this one.
+        image_size: side of the images, or (height, width).
+        embedding_size: width D of the features.
+        standardization: ``"fixed"``, ``"per_image"`` or ``"none"``; see `Standardize`.
+        keep_probability: share of units that the dropout before the last layer keeps.
+        **options: what the family takes besides, such as ``alpha`` of the MobileNets.
+
+    Returns:
+        A `keras.Model`: images [B, H, W, 3] of any number type → features [B, D] float32.
+
+    Raises:
+        ValueError: no such name, a function that cannot be imported or gives no model, or a size
+            that the family cannot take.
+    """
+    path = name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
+    model = _function(path)(
+        image_size, embedding_size, standardization=standardization,
+        keep_probability=keep_probability, **options)
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"The backbone {name!r} gives {type(model).__name__}; expected a "
+                         "keras.Model that turns images into features.")
+    return model
+
+
+def _function(path):
+    """The object that ``package.module:function`` names."""
+    module, _, function = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"Cannot import the backbone {path!r}: {error}. Expected "
+                         "package.module:function with the module on PYTHONPATH.") from error

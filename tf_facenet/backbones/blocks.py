@@ -1,0 +1,76 @@
+"""Parts that backbones share: where pixels come in, convolutions, where features go out."""
+
+import keras
+from keras import layers, ops
+
+from tf_facenet.backbones.standardize import Standardize
+
+MOMENTUM = 0.995  # of moving means and variances, as in facenet
+
+
+def pixels(image_size, standardization, minimum):
+    """The input of a backbone.
+
+    Args:
+        image_size: side, or (height, width).
+        standardization: see `Standardize`.
+        minimum: the smallest side that the family can take.
+
+    Returns:
+        (input, standardised images), both symbolic [B, H, W, 3].
+
+    Raises:
+        ValueError: the size is not one or two integers, or is too small.
+    """
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ValueError(f"image_size is {image_size!r}; expected an int or (height, width).")
+    if min(sides) < minimum:
+        raise ValueError(f"image_size is {image_size}; this backbone needs at least {minimum} "
+                         "pixels a side.")
+    images = keras.Input((*sides, 3), name="pixels")
+    return images, Standardize(standardization, name="standardize")(images)
+
+
+def batch_norm(x, name, **kwargs):
+    """Batch normalisation as facenet has it: momentum 0.995, epsilon 0.001, no gamma."""
+    return layers.BatchNormalization(
+        momentum=MOMENTUM, epsilon=1e-3, scale=False, name=f"{name}_BatchNorm", **kwargs)(x)
+
+
+def conv_bn(x, filters, kernel_size, name, strides=1, padding="same"):
+    """Convolution without bias, batch normalisation, ReLU: [B, H, W, C] → [B, H', W', filters]."""
+    x = layers.Conv2D(
+        filters, kernel_size, strides, padding, use_bias=False, name=name)(x)
+    return layers.ReLU(name=f"{name}_Relu")(batch_norm(x, name))
+
+
+def bottleneck(x, embedding_size, keep_probability):
+    """Dropout, then the last linear layer: [B, C] → features [B, D], float32 under any policy.
+
+    Raises:
+        ValueError: `embedding_size` or `keep_probability` is out of range.
+    """
+    if embedding_size < 1:
+        raise ValueError(f"embedding_size is {embedding_size}; expected at least 1.")
+    if not 0 < keep_probability <= 1:
+        raise ValueError(f"keep_probability is {keep_probability}; expected more than 0, at most "
+                         "1 (1 is no dropout).")
+    x = layers.Dropout(1 - keep_probability, name="Dropout")(x)
+    x = layers.Dense(embedding_size, use_bias=False, dtype="float32", name="Bottleneck")(x)
+    return batch_norm(x, "Bottleneck", dtype="float32")
+
+
+@keras.saving.register_keras_serializable(package="tf_facenet")
+class Scale(keras.layers.Layer):
+    """x · factor, any shape."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return ops.multiply(x, self.factor)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
