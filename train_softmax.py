@@ -45,7 +45,7 @@ def main(argv=None):
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)
-    distribution.synchronize_batch_norm(backbone, strategy, options.accumulation_steps)
+    distribution.prepare_batch_norm(backbone, strategy)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
     pretrained.freeze(backbone, options.freeze)

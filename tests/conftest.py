@@ -17,6 +17,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
+def two_devices():
+    """The one MirroredStrategy of a process: those of several mix up their collectives."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
 def shared():
     """Folder of recorded reference numbers and real faces beside the checkout."""
     folder = ROOT.parent / "shared"

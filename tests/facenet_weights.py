@@ -1,4 +1,4 @@
-"""Weights that depend on nothing but facenet's variable names, as the recorded numbers used them."""
+"""Weights of facenet's networks by rule: each variable is drawn with a seed made of its name."""
 
 import re
 import zlib
@@ -8,25 +8,23 @@ import numpy as np
 LEAVES = {"kernel": "weights", "bias": "biases"}
 
 
-def variable_name(path):
-    """Name of a Keras variable of Inception-ResNet-v1 → its name in facenet."""
-    layer, leaf = path.split("/")
-    scope = re.sub(r"_(block\d|Branch_|Conv2d_|BatchNorm)", r"/\1", layer)
-    return f"InceptionResnetV1/{scope}/{LEAVES.get(leaf, leaf)}"
+def variable_name(layer, weight, network="InceptionResnetV1"):
+    """The name facenet's graph has for a weight of a layer."""
+    scope = re.sub(r"_(?=block\d|Branch|Conv2d|BatchNorm)", "/", layer.name)
+    return f"{network}/{scope}/{LEAVES.get(weight.name, weight.name)}"
 
 
-def value(name, shape):
-    """Values of a facenet variable, seeded by the checksum of its name."""
-    random = np.random.RandomState(zlib.crc32(name.encode()))
-    if name.endswith("weights"):
-        return random.randn(*shape) * np.sqrt(2 / np.prod(shape[:-1]))
-    if name.endswith("moving_variance"):
+def draw(name, shape):
+    """The values of a variable of TensorFlow 1."""
+    random, leaf = np.random.RandomState(zlib.crc32(name.encode())), name.rpartition("/")[2]
+    if leaf == "moving_variance":
         return random.uniform(0.5, 1.5, shape)
-    return 0.1 * random.randn(*shape)
+    scale = np.sqrt(2 / np.prod(shape[:-1])) if leaf == "weights" else 0.1
+    return random.randn(*shape) * scale
 
 
 def fill(model):
-    """Give an Inception-ResNet-v1 these weights."""
-    for variable in model.variables:
-        if "seed_generator" not in variable.path:
-            variable.assign(value(variable_name(variable.path), variable.shape))
+    """Draw all weights of a backbone whose layers are named after facenet's scopes."""
+    for layer in model.layers:
+        for weight in layer.weights:
+            weight.assign(draw(variable_name(layer, weight), weight.shape))

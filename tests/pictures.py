@@ -26,7 +26,7 @@ def pillow(encoded):
 
 
 def exif(orientation, order="<", tags=(), first=8):
-    """EXIF data with an orientation, behind other tags; `order` is "<" (Intel) or ">" (Motorola)."""
+    """EXIF data with an orientation behind other tags; order "<" (Intel) or ">" (Motorola)."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     entries = [struct.pack(order + "HHII", tag, 4, 1, 0xFFFF) for tag in tags]
     entries.append(struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0))

@@ -41,8 +41,8 @@ def test_usage_lists_every_command(capsys):
 
 def test_mistakes_are_one_line(capsys, tmp_path):
     assert status(["exprt"]) == 2
-    error = capsys.readouterr().err
-    assert "error: Unknown command 'exprt'. Choose one of: export, report." in error
+    error, names = capsys.readouterr().err, ", ".join(sorted(cli.COMMANDS))
+    assert f"error: Unknown command 'exprt'. Choose one of: {names}." in error
     assert status(["export", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
     error += capsys.readouterr().err
     assert "error: No model at" in error

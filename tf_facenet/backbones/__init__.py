@@ -1,8 +1,8 @@
 """Backbones: pixels 0..255 RGB [B, H, W, 3] → features [B, D] float32, not normalised.
 
 A family is one file and one line of the table. Its function has the keywords of `create` and makes
-a functional Keras model whose first layer standardises the pixels and whose layers have fixed names,
-so that weights can be matched by name and shape.
+a functional Keras model whose first layer standardises the pixels and whose layers have fixed
+names, so that weights can be matched by name and shape.
 """
 
 import importlib

@@ -83,7 +83,7 @@ def _repeat(x, name, count, branches, scale):
 
 
 def _residual(x, name, branches, scale):
-    """x + scale · up(branches), where up is a 1×1 convolution with bias."""
+    """The sum x + scale · up(branches), where up is a 1×1 convolution with bias."""
     outputs = [_branch(x, f"{name}_Branch_{i}", convs) for i, convs in enumerate(branches)]
     up = layers.Concatenate(name=f"{name}_Concat")(outputs)
     up = layers.Conv2D(x.shape[-1], 1, name=f"{name}_Conv2d_1x1")(up)

@@ -10,6 +10,7 @@ from tf_facenet.lookup import lookup
 # so that help answers at once.
 COMMANDS = {
     "export": "tf_facenet.cli.export",
+    "report": "tf_facenet.cli.report",
 }
 
 

@@ -121,9 +121,8 @@ class _Loader:
             ``(pixels, places)``: uint8 [n, height, width, 3] and the places int64 [n] of these
             images among the rows.
         """
-        places, pixels = images.map_readable(self._one, rows, draws[:, :2], draws[:, 3])
-        if self.augmentation.random_flip:
-            pixels = images.flip(pixels, tf.gather(draws[:, 2], places) < 0.5)
+        places, pixels = images.map_readable(
+            self._one, rows, draws[:, :2], draws[:, 2] < 0.5, MAX_ROTATION * (2 * draws[:, 3] - 1))
         return pixels, places
 
     def names_of_lost(self, rows, places):
@@ -134,20 +133,20 @@ class _Loader:
         return tf.where(tf.gather(self.are_paths, lost), tf.gather(self.samples, lost),
                         "(an image in memory)")
 
-    def _one(self, row, position, turn):
+    def _one(self, row, position, flipped, degrees):
         image = images.decode(self._read(row))
         if self.augmentation.random_rotate:
-            image = images.rotate(image, MAX_ROTATION * (2 * turn - 1))
-        return images.crop(image, self.image_size,
-                           position if self.augmentation.random_crop else None)
+            image = images.rotate(image, degrees)
+        image = images.crop(image, self.image_size,
+                            position if self.augmentation.random_crop else None)
+        return images.flip(image, flipped) if self.augmentation.random_flip else image
 
     def _read(self, row):
         sample = tf.gather(self.samples, row)
-        if self.kinds == {True}:
-            return tf.io.read_file(sample)
-        if self.kinds == {False}:
-            return sample
-        return tf.cond(tf.gather(self.are_paths, row), lambda: tf.io.read_file(sample), lambda: sample)
+        if len(self.kinds) > 1:
+            is_path = tf.gather(self.are_paths, row)
+            return tf.cond(is_path, lambda: tf.io.read_file(sample), lambda: sample)
+        return tf.io.read_file(sample) if True in self.kinds else sample
 
 
 def _shuffled(count, batch_size, seed, start):
@@ -170,7 +169,7 @@ def _shuffled(count, batch_size, seed, start):
 def _parallel(dataset, function, num_threads):
     threads = num_threads or tf.data.AUTOTUNE
     dataset = dataset.map(function, num_parallel_calls=threads, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset.prefetch(2)  # left to itself it would grow to half of the memory
 
 
 def _fill(pixels, places, lost):

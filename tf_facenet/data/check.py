@@ -42,7 +42,8 @@ def readable(faces, num_threads=None, progress=None):
         raise ValueError(f"None of the {len(faces)} images can be read{first}. "
                          "Expected JPEG, PNG, BMP, GIF or WebP images.")
     left = np.bincount(faces.labels[good], minlength=faces.num_classes)
-    bad += [(f"class {faces.names[c]!r}", "has no readable image") for c in np.flatnonzero(left == 0)]
+    bad += [(f"class {name!r}", "has no readable image")
+            for name, count in zip(faces.names, left, strict=True) if not count]
     return faces.select(good), bad
 
 
@@ -52,10 +53,9 @@ def write_bad_files(path, bad):
     Raises:
         OSError: the file cannot be written.
     """
+    text = "".join(f"{name}\t{reason}\n" for name, reason in bad)
     with atomic_write(path) as temporary:
-        # File names that are not UTF-8 are written as the bytes that they are.
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+        temporary.write_bytes(os.fsencode(text))  # also names that are not UTF-8
 
 
 def _faults(samples):

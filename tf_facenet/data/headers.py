@@ -13,7 +13,7 @@ _WITHOUT_LENGTH = frozenset((0x00, 0x01, 0xFF, *range(0xD0, 0xDA)))
 
 
 def image_format(head):
-    """"JPEG", "PNG", "GIF", "BMP" or "WebP" by the first 16 bytes of a file, or None."""
+    """Name of the format that the first 16 bytes of a file announce, or None."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[:2] == b"BM" and head[6:10] == bytes(4):  # two letters alone also start texts

@@ -90,26 +90,26 @@ def _in_float32(model):
 def _signatures(model):
     """The concrete functions under the names of SIGNATURES."""
     shape = model.inputs[0].shape[1:]
+    batch = tf.TensorSpec([None, *shape], tf.float32, "pixels")
 
+    @tf.function(input_signature=[batch])  # traced once; the others call it
     def from_pixels(pixels):
-        features = tf.cast(model(tf.cast(pixels, tf.float32), training=False), tf.float32)
+        features = tf.cast(model(pixels, training=False), tf.float32)
         return {"embeddings": unit_rows(features), "norm": tf.norm(features, axis=-1)}
+
+    @tf.function(input_signature=[tf.TensorSpec(batch.shape, tf.uint8, "pixels")])
+    def from_uint8(pixels):
+        return from_pixels(tf.cast(pixels, tf.float32))
 
     def from_file(encoded):
         return tf.image.resize(images.decode(encoded), shape[:2], antialias=True)
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
     def from_files(encoded):
         pixels = tf.map_fn(from_file, encoded, fn_output_signature=tf.TensorSpec(shape, tf.float32))
         return from_pixels(pixels)
 
-    def traced(function, *spec):
-        return tf.function(function).get_concrete_function(tf.TensorSpec(*spec))
-
-    return {
-        "serving_default": traced(from_pixels, [None, *shape], tf.float32, "pixels"),
-        "serving_uint8": traced(from_pixels, [None, *shape], tf.uint8, "pixels"),
-        "jpeg": traced(from_files, [None], tf.string, "encoded"),
-    }
+    return {"serving_default": from_pixels, "serving_uint8": from_uint8, "jpeg": from_files}
 
 
 def _difference(model, signatures):

@@ -5,12 +5,14 @@ standardisation (which the network does by itself), the class names, the thresho
 Keras reads the file; without this package the extra member is ignored.
 """
 
+import importlib
 import json
 import zipfile
 from pathlib import Path
 
 import keras
 
+from tf_facenet import backbones
 from tf_facenet.files import atomic_write
 
 MEMBER = "tf_facenet.json"
@@ -66,8 +68,7 @@ def load_model(path):
     if not zipfile.is_zipfile(file):
         raise ValueError(f"'{file}' is not a model file or only a part of one. Expected a .keras "
                          "file (a zip archive) as save_model or Keras 3 writes it.")
-    from tf_facenet import backbones  # noqa: F401  (its layers must be known to Keras)
-
+    _register_layers()
     try:
         with zipfile.ZipFile(file) as archive:
             stored = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else {}
@@ -121,6 +122,12 @@ def describe(model, metadata, name="The network"):
 def complete(metadata):
     """The metadata with an empty value for every key that they lack."""
     return {**_DEFAULTS, **metadata}
+
+
+def _register_layers():
+    """Import the backbones' modules, by which Keras comes to know their layers."""
+    for path in backbones.BACKBONES.values():
+        importlib.import_module(path.partition(":")[0])
 
 
 def _reason(error):

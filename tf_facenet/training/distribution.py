@@ -5,6 +5,8 @@ import subprocess
 import keras
 import tensorflow as tf
 
+from tf_facenet.training.fused import fuse_batch_norms
+
 
 def strategy(options):
     """Set up the devices that the options describe.
@@ -35,13 +37,10 @@ def strategy(options):
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
 
 
-def synchronize_batch_norm(model, strategy, accumulation_steps=1):
-    """Let batch normalisation use the statistics of the whole batch, not of one replica's part.
-
-    With micro-batches the statistics are those of the parts in any case, and TensorFlow mixes up
-    the collectives of synchronised layers that a step runs twice; then nothing is done.
-    """
-    if strategy.num_replicas_in_sync > 1 and accumulation_steps == 1:
+def prepare_batch_norm(model, strategy):
+    """Let batch normalisation use TensorFlow's own kernel and, over several replicas, the statistics of all."""
+    fuse_batch_norms(model)
+    if strategy.num_replicas_in_sync > 1:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True

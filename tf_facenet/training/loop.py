@@ -85,11 +85,8 @@ class Loop:
         return terms
 
     def _after(self, total, part):
-        """The next micro-batch, once the one before is done: side by side saves no memory.
-
-        Control dependencies reorder the collectives of several replicas, which then abort.
-        """
-        if not total or self.strategy.num_replicas_in_sync > 1:
+        """The next micro-batch, once the one before is done: side by side saves no memory."""
+        if not total:
             return part
         with tf.control_dependencies(tf.nest.flatten(total)):
             return tf.nest.map_structure(tf.identity, part)

@@ -2,6 +2,7 @@
 
 import fnmatch
 import logging
+import warnings
 from pathlib import Path
 
 import keras
@@ -55,7 +56,9 @@ def _source(backbone, path):
     if str(path).endswith(".weights.h5"):
         model = keras.models.clone_model(backbone)
         try:
-            model.load_weights(path)
+            with warnings.catch_warnings():  # Keras warns of what it then fails on
+                warnings.simplefilter("ignore", UserWarning)
+                model.load_weights(path)
         except (ValueError, KeyError) as error:
             raise ValueError(f"--pretrained_model {path!r} does not fit {backbone.name!r}; a "
                              "weights file must be of the same network and sizes. A .keras file "

@@ -1,0 +1,84 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from keras.ops import convert_to_numpy as numpy
+
+from tf_facenet.training.fused import fuse_batch_norms
+
+IMAGES = np.random.default_rng(0).standard_normal((4, 6, 5, 3)).astype("float32") * 3 + 1
+
+
+def network(**kwargs):
+    inputs = keras.Input((6, 5, 3))
+    x = layers.Conv2D(4, 3, use_bias=False, name="conv")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, name="bn", **kwargs)(x))
+    x = layers.BatchNormalization(name="flat_bn")(layers.Flatten()(x))
+    return keras.Model(inputs, x)
+
+
+def pair(**kwargs):
+    plain, fused = network(**kwargs), network(**kwargs)
+    random = np.random.default_rng(1)
+    fused.set_weights([random.uniform(0.5, 1.5, w.shape) for w in fused.get_weights()])
+    plain.set_weights(fused.get_weights())
+    fuse_batch_norms(fused)
+    return plain, fused
+
+
+def step(model, training=True):
+    """Outputs, gradients and weights after two steps."""
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            outputs = model(IMAGES, training=training)
+            loss = tf.reduce_mean(tf.abs(outputs - 0.3))
+        values = [weight.value for weight in model.trainable_weights]
+        return outputs, tape.gradient(loss, values)
+
+    gradients()
+    outputs, values = gradients()
+    return [numpy(value) for value in (outputs, *values, *model.weights)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kwargs", [
+    {}, {"scale": False}, {"center": False, "epsilon": 0.1}, {"synchronized": True}], ids=str)
+def test_as_keras_computes_it(kwargs, training):
+    plain, fused = pair(**kwargs)
+    for expected, value in zip(step(plain, training), step(fused, training), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_layer_keeps_its_statistics():
+    plain, fused = pair()
+    plain.get_layer("bn").trainable = fused.get_layer("bn").trainable = False
+    before = fused.get_layer("bn").get_weights()
+    for expected, value in zip(step(plain), step(fused), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+    for value, old in zip(fused.get_layer("bn").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, old)
+
+
+def test_half_precision_stays_half():
+    plain, fused = pair(dtype="mixed_bfloat16")
+    assert fused.get_layer("bn")(tf.constant(IMAGES[..., :1].repeat(4, -1))).dtype == tf.bfloat16
+    for expected, value in zip(step(plain), step(fused), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=0.05, atol=0.05)
+
+
+def test_only_one_operation_is_left():
+    _, fused = pair()
+    graph = tf.function(lambda x: fused(x, training=True)).get_concrete_function(IMAGES).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("FusedBatchNormV3") == 1  # flat_bn is Keras' own
+    assert kinds.count("SquaredDifference") == 1
+
+
+def test_saved_as_keras_own_layer(tmp_path):
+    _, fused = pair()
+    fused.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert "call" not in vars(loaded.get_layer("bn"))
+    np.testing.assert_allclose(numpy(loaded(IMAGES)), numpy(fused(IMAGES)), rtol=1e-5, atol=1e-5)
