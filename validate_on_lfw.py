@@ -10,8 +10,8 @@ import json
 import logging
 from pathlib import Path
 
-from tf_facenet import config
-from tf_facenet.files import atomic_write, find
+from tf_facenet import config, logs
+from tf_facenet.files import atomic_write
 from tf_facenet.options import LfwOptions
 from tf_facenet.progress import Progress
 
@@ -19,17 +19,14 @@ from tf_facenet.progress import Progress
 def main(argv=None):
     """Verify as the command line says; returns the exit status."""
     options = config.parse(LfwOptions, argv, prog="validate_on_lfw.py")
-    from tf_facenet import logs  # after -h has been answered
+    logs.to_stdout(options.quiet)
     from tf_facenet.data.pairs import load_pairs
     from tf_facenet.evaluation import metrics, plots, verification
-    from tf_facenet.inference.embedder import Embedder
+    from tf_facenet.inference.embedder import Embedder  # after -h has been answered
 
-    logs.to_stdout(options.quiet)
-    folder = Path(options.lfw_dir)  # it is none if the faces are drawn
-    lfw_pairs = find(options.lfw_pairs, folder, folder.parent) if folder.is_dir() else ""
-    pairs = load_pairs(options.lfw_dir, lfw_pairs, options.lfw_nrof_folds)
+    pairs = load_pairs(options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
     if pairs.missing:
-        print(f"Skipped image pairs: {len(pairs.missing)} images are missing:", *pairs.missing)
+        print(f"Skipped {pairs.num_skipped} image pairs, for these images are missing:", *pairs.missing)
     print(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
     embedder = Embedder.load(options.model, options.lfw_batch_size)
     check(options, embedder.metadata)
@@ -51,6 +48,7 @@ def main(argv=None):
     if options.plot:
         plots.roc(report, f"{options.plot}_roc.png")
         plots.histogram(report, f"{options.plot}_distances.png")
+        plots.hardest(report, pairs.images, f"{options.plot}_pairs.png")
     return 0
 
 

@@ -11,9 +11,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The longest matching prefix counts. A file imports from lower rows and from its own folder.
 ROWS = {
-    "version": 0, "lookup": 0, "config": 0, "options": 0, "files": 0, "progress": 0, "logs": 0,
+    "version": 0, "lookup": 0, "config": 0, "options": 0, "files": 0, "progress": 0, "logs": 3,
     "evaluation": 4, "evaluation.metrics": 1,
-    "data": 3, "data.faces": 1, "data.folders": 1, "data.pairs": 1, "data.drawn": 1,
+    "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.drawn": 1,
     "backbones": 2, "heads": 2, "losses": 2,
     "inference": 4, "training": 5, "export": 6, "cli": 7,
 }

@@ -18,12 +18,29 @@ class _Handler(logging.StreamHandler):
 def to_stdout(quiet=False):
     """Print the package's log lines as they are; with `quiet` only warnings and errors.
 
-    Called before TensorFlow is imported, it also silences what TensorFlow says of missing GPUs.
+    Called before TensorFlow is imported, it also keeps from the terminal what TensorFlow says at
+    its start of processors and missing GPUs.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _import_tensorflow_silently()
     logger = logging.getLogger("tf_facenet")
     handler = _Handler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _import_tensorflow_silently():
+    """Import TensorFlow with the process's stderr closed: its C++ start-up obeys no log level."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

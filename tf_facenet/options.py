@@ -101,7 +101,7 @@ class ModelOptions:
     """Network."""
 
     model_def: str = option("models.inception_resnet_v1", "backbone by name (inception_resnet_v1, "
-                            "mobilenet_v1, mobilenet_v2, mobilenet_v3) or package.module:function")
+                            "mobilenet_v1, mobilenet_v2, mobilenet_v3, small) or package.module:function")
     embedding_size: int = option(128, "width of the embedding")
     keep_probability: float = option(1.0, "share of units that dropout keeps")
     use_fixed_image_standardization: bool = option(False, "(x - 127.5) / 128 instead of zero mean "
@@ -224,7 +224,7 @@ class LfwOptions(_Checked):
     use_fixed_image_standardization: bool = option(False, "accepted for facenet's command lines: "
                                                    "the model standardises by itself")
     json: str = option("", "also write the result to this JSON file")
-    plot: str = option("", "also draw PREFIX_roc.png and PREFIX_distances.png")
+    plot: str = option("", "also draw PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png")
     quiet: bool = option(False, "no progress bar")
 
     def check(self):

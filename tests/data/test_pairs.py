@@ -170,7 +170,7 @@ def test_load_pairs_looks_in_three_places(tmp_path, monkeypatch):
         for number in (1, 2):
             (faces / name / f"{name}_{number:04d}.jpg").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=r"no pairs file 'pairs.txt', '.*faces/pairs.txt', '.*"):
+    with pytest.raises(OSError, match=r"looked for 'pairs.txt', 'faces/pairs.txt', '.*/pairs.txt'"):
         load_pairs("faces", "pairs.txt", 2)
     text = "2 1\na 1 2\na 1 b 1\nb 1 2\na 2 b 2\n"
     for place in (tmp_path / "pairs.txt", faces / "pairs.txt"):

@@ -33,6 +33,15 @@ def test_verification_pictures(tmp_path, draw, noise, distance):
     assert ink(path) > 0.01
 
 
+def test_hardest_pairs_from_paths_and_bytes(tmp_path):
+    result = report(0.5)
+    encoded = cv2.imencode(".png", np.full((20, 16, 3), 90, np.uint8))[1].tobytes()
+    (tmp_path / "face.png").write_bytes(encoded)
+    images = np.array([encoded, str(tmp_path / "face.png")] * 100, object)
+    plots.hardest(result, images, tmp_path / "pairs.png", count=3)
+    assert ink(tmp_path / "pairs.png") > 0.2
+
+
 def test_curves_with_gaps(tmp_path):
     gaps = np.full(60, np.nan)
     gaps[9::10] = 0.9

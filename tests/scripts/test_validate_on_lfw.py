@@ -98,7 +98,7 @@ def test_missing_images_are_named(lfw, model_dir, capsys, tmp_path):
     pairs.write_text(text)
     validate_on_lfw.main([str(lfw), str(model_dir), "--lfw_pairs", str(pairs)])
     skipped = capsys.readouterr().out.splitlines()[0]
-    assert skipped == "Skipped image pairs: 2 images are missing: P3/P3_0009 Nobody/Nobody_0001"
+    assert skipped == "Skipped 2 image pairs, for these images are missing: P3/P3_0009 Nobody/Nobody_0001"
 
 
 @pytest.mark.parametrize("size", ["20x16", "16"])

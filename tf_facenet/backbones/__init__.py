@@ -17,6 +17,7 @@ BACKBONES = {
     "mobilenet_v1": "tf_facenet.backbones.mobilenet:mobilenet_v1",
     "mobilenet_v2": "tf_facenet.backbones.mobilenet:mobilenet_v2",
     "mobilenet_v3": "tf_facenet.backbones.mobilenet:mobilenet_v3",
+    "small": "tf_facenet.backbones.small:small",
 }
 
 

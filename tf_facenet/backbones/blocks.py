@@ -32,20 +32,20 @@ def pixels(image_size, standardization, minimum):
     return images, Standardize(standardization, name="standardize")(images)
 
 
-def batch_norm(x, name, **kwargs):
+def batch_norm(x, name, momentum=MOMENTUM, **kwargs):
     """Batch normalisation as facenet has it: momentum 0.995, epsilon 0.001, no gamma."""
     return layers.BatchNormalization(
-        momentum=MOMENTUM, epsilon=1e-3, scale=False, name=f"{name}_BatchNorm", **kwargs)(x)
+        momentum=momentum, epsilon=1e-3, scale=False, name=f"{name}_BatchNorm", **kwargs)(x)
 
 
-def conv_bn(x, filters, kernel_size, name, strides=1, padding="same"):
+def conv_bn(x, filters, kernel_size, name, strides=1, padding="same", momentum=MOMENTUM):
     """Convolution without bias, batch normalisation, ReLU: [B, H, W, C] → [B, H', W', filters]."""
     x = layers.Conv2D(
         filters, kernel_size, strides, padding, use_bias=False, name=name)(x)
-    return layers.ReLU(name=f"{name}_Relu")(batch_norm(x, name))
+    return layers.ReLU(name=f"{name}_Relu")(batch_norm(x, name, momentum))
 
 
-def bottleneck(x, embedding_size, keep_probability):
+def bottleneck(x, embedding_size, keep_probability, momentum=MOMENTUM):
     """Dropout, then the last linear layer: [B, C] → features [B, D], float32 under any policy.
 
     Raises:
@@ -58,7 +58,7 @@ def bottleneck(x, embedding_size, keep_probability):
                          "1 (1 is no dropout).")
     x = layers.Dropout(1 - keep_probability, name="Dropout")(x)
     x = layers.Dense(embedding_size, use_bias=False, dtype="float32", name="Bottleneck")(x)
-    return batch_norm(x, "Bottleneck", dtype="float32")
+    return batch_norm(x, "Bottleneck", momentum, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="tf_facenet")

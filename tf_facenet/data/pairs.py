@@ -14,8 +14,11 @@ person's images and `name1 i name2 j` one of two people. Deliberate differences:
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from tf_facenet.files import find
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")  # the first that exists is taken
 
@@ -29,12 +32,14 @@ class Pairs:
         same: [P] bool, whether the pair shows one person.
         folds: [P] int, the fold of each pair; a fold may be missing with its images.
         missing: images that pairs named but the folder lacks, as `name/name_0001`, once each.
+        num_skipped: pairs that were left out because of them.
     """
 
     images: np.ndarray
     same: np.ndarray
     folds: np.ndarray
     missing: list[str]
+    num_skipped: int = 0
 
     def __len__(self):
         return len(self.same)
@@ -58,16 +63,10 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
         from tf_facenet.data import drawn
 
         return drawn.draw_pairs(**drawn.parse(lfw_dir), num_folds=num_folds)
-    places = [os.path.expanduser(lfw_pairs)]
-    lfw_dir = os.path.abspath(os.path.expanduser(lfw_dir))
-    if os.path.isdir(lfw_dir):
-        folders = (lfw_dir, os.path.dirname(lfw_dir))
-        places += [os.path.join(folder, lfw_pairs) for folder in folders]
-    path = next((place for place in places if os.path.isfile(place)), None)
-    if path is None and len(places) > 1:
-        raise OSError(f"no pairs file {', '.join(map(repr, places))}; pass the file of pairs that "
-                      "belongs to the images with --lfw_pairs")
-    return read_pairs(path or lfw_pairs, lfw_dir, num_folds)
+    folder = Path(lfw_dir).expanduser()
+    if folder.is_dir():
+        lfw_pairs = find(Path(lfw_pairs).expanduser(), folder, folder.absolute().parent)
+    return read_pairs(lfw_pairs, folder, num_folds)
 
 
 def read_pairs(path, images_dir, num_folds=10):
@@ -114,7 +113,7 @@ def read_pairs(path, images_dir, num_folds=10):
             f"pairs file that belongs to this folder."
         )
     paths = np.array(rows, object)[found].ravel()
-    return Pairs(paths, same[found], folds[found], images.missing)
+    return Pairs(paths, same[found], folds[found], images.missing, int(np.sum(~found)))
 
 
 class _Images:

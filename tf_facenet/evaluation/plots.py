@@ -3,6 +3,9 @@
 Figures are made without pyplot, so that no window, backend or global state is touched.
 """
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 
 UNITS = {"squared-L2": "squared Euclidean distance", "cosine": "angle between embeddings / 180°"}
@@ -64,6 +67,36 @@ def histogram(report, path):
     _save(figure, path)
 
 
+def hardest(report, images, path, count=6):
+    """Write the same pairs that are farthest apart and the different pairs that are nearest.
+
+    Args:
+        report: `verification.Report`.
+        images: [2P] paths or bytes, as `data.pairs.Pairs` has them.
+        path: PNG file to write.
+        count: pairs of each kind.
+    """
+    order = np.argsort(report.distances, kind="stable")
+    same, different = order[report.same[order]][::-1], order[~report.same[order]]
+    figure, all_axes = _figure(2 * count, across=count, size=(2.2, 1.6))
+    titles = ["same person", "different people"]
+    for kind, pairs in enumerate((same[:count], different[:count])):
+        for axes, pair in zip(all_axes[kind * count:], pairs, strict=False):
+            left, right = (_thumbnail(image) for image in images[2 * pair:2 * pair + 2])
+            axes.imshow(np.hstack([left, right]))
+            axes.set_title(f"{titles[kind]}\n{report.distances[pair]:.2f}", fontsize=9)
+    for axes in all_axes:
+        axes.axis("off")
+    figure.suptitle(f"Hardest pairs; the threshold is {report.threshold:.2f} ({UNITS[report.distance]})")
+    _save(figure, path)
+
+
+def _thumbnail(image, side=112):
+    content = image if isinstance(image, bytes) else Path(image).read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+
+
 def curves(history, path):
     """Write the learning curves of a run: LFW figures, loss, accuracy and learning rate.
 
@@ -103,13 +136,13 @@ def _columns_of(panel, columns):
     }
 
 
-def _figure(panels):
-    """A figure with its panels, two in a row."""
+def _figure(panels, across=2, size=(7, 4.5)):
+    """A figure with its panels, `across` in a row, each of a size in inches."""
     from matplotlib.figure import Figure
 
-    across = min(panels, 2)
+    across = min(panels, across)
     down = -(-panels // across)
-    figure = Figure(figsize=(7 * across, 4.5 * down), layout="constrained")
+    figure = Figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
     all_axes = [figure.add_subplot(down, across, number + 1) for number in range(panels)]
     for axes in all_axes:
         axes.grid(alpha=0.3)

@@ -1,7 +1,7 @@
 """Batch normalisation by TensorFlow's own kernel.
 
 Keras composes batch normalisation of a dozen operations that each read and write whole maps; on a
-CPU they are 40 % of a training step of Inception-ResNet-v1. TensorFlow's kernel reads the maps
+CPU they are about a fifth of a training step of Inception-ResNet-v1. TensorFlow's kernel reads maps
 twice, keeps bfloat16 maps as they are, and is joined with the ReLU behind it. The results are the
 same up to rounding.
 """
