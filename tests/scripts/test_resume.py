@@ -20,7 +20,7 @@ COMMAND = [
     "--model_def", "tests.tiny:create", "--use_fixed_image_standardization",
     "--image_size", "24", "--random_crop", "--random_flip", "--embedding_size", "8",
     "--keep_probability", "0.8", "--batch_size", "10", "--epoch_size", "60",
-    "--max_nrof_epochs", "20", "--optimizer", "ADAM", "--learning_rate", "0.02",
+    "--max_nrof_epochs", "15", "--optimizer", "ADAM", "--learning_rate", "0.02",
     "--center_loss_factor", "0.01", "--log_every_n_steps", "1", "--quiet",
     "--checkpoint_every_n_steps", "7", "--validation_set_split_ratio", "0.2"]
 

@@ -7,8 +7,10 @@ import pathlib
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import train_softmax
+from tests import process
 from tf_facenet import config
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
@@ -51,6 +53,14 @@ def test_the_run_folder_is_complete(run):
     assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [
         f"checkpoint-{step:09d}.npz" for step in (0, 3, 6)]
     assert cv2.imread(str(run / "curves.png")) is not None
+
+
+def test_events_hold_curves_and_histograms(run):
+    events, = run.glob("events.out.tfevents.*")
+    tags = {value.tag for event in tf.compat.v1.train.summary_iterator(str(events))
+            for value in event.summary.value}
+    assert tags >= {"loss", "xent", "learning_rate", "lfw_accuracy", "val_xent", "prelogits",
+                    "conv1/kernel"}
 
 
 def test_history_has_every_step_and_validation(run):
@@ -108,11 +118,16 @@ def test_the_schedule_file_stops_training(tmp_path):
 
 def test_two_devices_equal_one(tmp_path):
     """The whole script under MirroredStrategy; the batch of ten is split into two of five."""
-    arguments = ("--data_dir", PEOPLE, "--optimizer", "MOM", "--learning_rate", "0.01",
-                 "--center_loss_factor", "0.1")
-    one = rows(train(tmp_path / "one", *arguments))
-    two = rows(train(tmp_path / "two", *arguments, "--num_devices", "2"))
-    losses = [[float(row["loss"]) for row in each] for each in (one, two)]
+    losses = []
+    for devices in ("1", "2"):
+        done = process.python(
+            "train_softmax.py", *QUICK, "--models_base_dir", tmp_path / devices, "--data_dir", PEOPLE,
+            "--optimizer", "MOM", "--learning_rate", "0.01", "--center_loss_factor", "0.1",
+            "--num_devices", devices)
+        assert done.returncode == 0, done.stderr
+        folder, = (tmp_path / devices).iterdir()
+        losses.append([float(row["loss"]) for row in rows(folder)])
+    assert len(losses[0]) == 6
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 

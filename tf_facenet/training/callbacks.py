@@ -152,6 +152,7 @@ class Hooks:
         checkpoints: `checkpoints.Checkpoints`.
         history: `History`.
         metadata: what is stored with the model.
+        some_images: [B, H, W, 3] whose features the histograms show.
         validation: `Validation` or None.
         verification: `Verification` or None.
     """
@@ -163,6 +164,7 @@ class Hooks:
     checkpoints: object
     history: History
     metadata: dict
+    some_images: object
     validation: Validation | None = None
     verification: Verification | None = None
 
@@ -258,12 +260,19 @@ class Hooks:
 
     def _end_of_epoch(self, step):
         if self.options.log_histograms:
-            for variable in self.loop.trainer.trainable_variables:
-                self.history.histogram(step, variable.path, variable.value)
+            self._log_histograms(step)
         with averaged(self.loop.average):
             save_model(self.loop.trainer.backbone, self.run.model, self.metadata)
         with atomic_write(self.run.folder / "metadata.json") as temporary:
             temporary.write_text(json.dumps(self.metadata, indent=2) + "\n", encoding="utf-8")
+
+    def _log_histograms(self, step):
+        """Weights, and the sizes of the features of some images, as facenet's prelogits_hist."""
+        for variable in self.loop.trainer.trainable_variables:
+            self.history.histogram(step, variable.path, variable.value)
+        features = self.loop.trainer(self.some_images)
+        self.history.histogram(step, "prelogits",
+                               tf.minimum(tf.abs(features), self.options.prelogits_hist_max))
 
     def close(self):
         """End the progress bar and draw the curves."""

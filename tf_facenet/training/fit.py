@@ -3,7 +3,7 @@
 import logging
 
 from tf_facenet import config
-from tf_facenet.data.batches import Augmentation, training_batches
+from tf_facenet.data.batches import Augmentation, evaluation_batches, training_batches
 from tf_facenet.training import callbacks, optimizers
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
@@ -46,7 +46,9 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         logger.info("Resuming after step %d", loop.step)
     hooks = callbacks.Hooks(
         loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
-        metadata, held_out and callbacks.Validation(held_out, trainer, options),
+        metadata, next(iter(evaluation_batches(
+            faces.samples[:options.batch_size], options.batch_size, options.image_size))),
+        held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))
     batches = training_batches(
         faces, options.batch_size, options.image_size,
