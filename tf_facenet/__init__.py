@@ -1,0 +1,23 @@
+"""Face-embedding networks on Keras 3 and TensorFlow: train, validate on LFW, export.
+
+The names most users need, each imported when it is first used.
+"""
+
+import importlib
+
+from tf_facenet.version import __version__
+
+_NAMES = {
+    "Embedder": "tf_facenet.inference.embedder",
+    "FaceTrainer": "tf_facenet.training.trainer",
+    "evaluate": "tf_facenet.evaluation.verification",
+    "read_pairs": "tf_facenet.data.pairs",
+}
+__all__ = ["__version__", *_NAMES]
+
+
+def __getattr__(name):
+    """Import a name of the table."""
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_NAMES[name]), name)
