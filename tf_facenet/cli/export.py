@@ -15,6 +15,9 @@ class Options:
 
 def run(options):
     """Export, compare with Keras, and say what was written."""
+    from tf_facenet import logs
+
+    logs.to_stdout()
     from tf_facenet.export.saved_model import SIGNATURES, saved_model
     from tf_facenet.inference.model_file import load_model
 
