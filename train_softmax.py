@@ -48,6 +48,7 @@ def main(argv=None):
     distribution.prepare_batch_norm(backbone, strategy)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
+        pretrained.load_head(head, options.pretrained_model, faces.names)
     pretrained.freeze(backbone, options.freeze)
 
     plan = schedules.plan(options, len(faces))

@@ -157,6 +157,16 @@ def test_finetune_freezes_and_keeps_what_was_loaded(run, tmp_path):
                   - after.get_layer("features").get_weights()[0]).max() > 0
 
 
+@pytest.mark.parametrize(("people", "message"), [
+    (PEOPLE, "the head is loaded; the classes are the same"),
+    ("drawn:people=4,images=6,size=32", "the head is new; 5 classes before, 4 now"),
+    ("drawn:people=5,images=6,size=32,first=7", "5 classes before, 5 now, of other names")])
+def test_finetuning_keeps_the_head_for_the_same_people(run, tmp_path, capsys, people, message):
+    train(tmp_path, "--data_dir", people, "--pretrained_model", str(run),
+          "--epoch_size", "1", "--max_nrof_epochs", "1")
+    assert message in capsys.readouterr().out
+
+
 @pytest.fixture
 def people(tmp_path):
     """A folder of two people with three images each."""

@@ -95,6 +95,14 @@ class Checkpoints:
                       "Nothing was finished there: start the run again without --resume")
 
 
+def read_arrays(path, role):
+    """Arrays of one role in a checkpoint file, by the paths of their variables."""
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        return {name: _read(archive, f"{role}/{index:04d}")
+                for index, (name, _) in enumerate(manifest["variables"][role])}
+
+
 def _describe(variable):
     return [variable.path, list(variable.shape)]
 
@@ -118,6 +126,10 @@ def _restore(archive, state, name):
                              f"shapes than this run's {len(variables)}; was it another network?")
     for role, variables in state.items():
         for index, variable in enumerate(variables):
-            with archive.open(f"{role}/{index:04d}.npy") as file:
-                variable.assign(np.lib.format.read_array(file, allow_pickle=False))
+            variable.assign(_read(archive, f"{role}/{index:04d}"))
     return manifest
+
+
+def _read(archive, name):
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

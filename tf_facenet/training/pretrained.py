@@ -1,6 +1,7 @@
 """Start from other weights: by layer name and shape."""
 
 import fnmatch
+import json
 import logging
 import warnings
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import keras
 
 from tf_facenet.inference import model_file
+from tf_facenet.training.checkpoints import Checkpoints, read_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,32 @@ def load(backbone, path):
         logger.info("Pretrained model: %d layers %s%s", len(layers), kind,
                     f": {', '.join(layers)}" if layers and kind != "loaded" else "")
     return names
+
+
+def load_head(head, path, class_names):
+    """Copy the head of a run that was trained on the same people; otherwise it stays new.
+
+    Args:
+        head: Keras layer.
+        path: what `load` was given; only a run folder with checkpoints holds a head.
+        class_names: the people of this training.
+
+    Returns:
+        Whether the head was loaded.
+    """
+    paths = Checkpoints(Path(path, "checkpoints")).paths()
+    if not paths:
+        logger.info("Pretrained model: the head is new; %s holds none", path)
+        return False
+    before = json.loads(Path(path, "metadata.json").read_text(encoding="utf-8"))["class_names"]
+    if before != list(class_names):
+        logger.info("Pretrained model: the head is new; %d classes before, %d now%s", len(before),
+                    len(class_names), ", of other names" * (len(before) == len(class_names)))
+        return False
+    arrays = read_arrays(paths[-1], "model")
+    head.set_weights([arrays[variable.path] for variable in head.weights])
+    logger.info("Pretrained model: the head is loaded; the classes are the same")
+    return True
 
 
 def _source(backbone, path):
