@@ -146,6 +146,17 @@ def test_resume_in_mid_epoch_and_with_more_epochs(run, tmp_path):
                                [float(row["loss"]) for row in rows(whole)], rtol=1e-6)
 
 
+def test_a_run_killed_before_its_last_checkpoint_writes_its_model_again(tmp_path):
+    """What an epoch leaves is written before its checkpoint, so that resuming never misses it."""
+    folder = train(tmp_path, "--data_dir", PEOPLE)
+    expected = load_model(folder)[0].get_weights()
+    (folder / "checkpoints" / "checkpoint-000000006.npz").unlink()
+    (folder / "model.keras").unlink()
+    assert train_softmax.main(["--resume", str(folder)]) == 0
+    for left, right in zip(load_model(folder)[0].get_weights(), expected, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+
+
 def test_finetune_freezes_and_keeps_what_was_loaded(run, tmp_path):
     folder = train(tmp_path, "--data_dir", "drawn:people=3,images=6,size=32,first=9",
                    "--pretrained_model", str(run), "--freeze", "conv*")

@@ -152,7 +152,7 @@ class Hooks:
         checkpoints: `checkpoints.Checkpoints`.
         history: `History`.
         metadata: what is stored with the model.
-        some_images: [B, H, W, 3] whose features the histograms show.
+        some_images: [B, H, W, 3] whose features the histograms show, if they are on.
         validation: `Validation` or None.
         verification: `Verification` or None.
     """
@@ -192,10 +192,11 @@ class Hooks:
                 self._log(logged, terms, seconds)
         self._validate(step)
         end_of_epoch = _every(step, self.plan.epoch_size)
-        if end_of_epoch or _every(step, self.options.checkpoint_every_n_steps):
-            self.checkpoint()
         if end_of_epoch:
             self._end_of_epoch(step)
+        # Last of all, so that a run that is killed before does all of this again.
+        if end_of_epoch or _every(step, self.options.checkpoint_every_n_steps):
+            self.checkpoint()
         self._clock, self._clock_step = time.perf_counter(), step
 
     def _log(self, step, terms, seconds):
@@ -223,11 +224,12 @@ class Hooks:
                 self._verification(step)
 
     def _validations_due(self, step):
-        last = step == self.plan.steps
-        steps = self.options.validate_every_n_steps
-        by_step = lambda epochs: _every(step, steps or epochs * self.plan.epoch_size)  # noqa: E731
-        return (self.validation and (last or by_step(self.options.validate_every_n_epochs)),
-                self.verification and (last or by_step(self.options.lfw_every_n_epochs)))
+        def due(epochs):
+            steps = self.options.validate_every_n_steps or epochs * self.plan.epoch_size
+            return step == self.plan.steps or _every(step, steps)
+
+        return (self.validation and due(self.options.validate_every_n_epochs),
+                self.verification and due(self.options.lfw_every_n_epochs))
 
     def _validation(self, step):
         begin = time.perf_counter()

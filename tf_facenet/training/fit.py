@@ -46,8 +46,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         logger.info("Resuming after step %d", loop.step)
     hooks = callbacks.Hooks(
         loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
-        metadata, next(iter(evaluation_batches(
-            faces.samples[:options.batch_size], options.batch_size, options.image_size))),
+        metadata, options.log_histograms and _first_batch(faces, options),
         held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))
     batches = training_batches(
@@ -81,6 +80,11 @@ def _run(loop, batches, hooks):
         return 128 + stop.signal
     logger.info("Finished after step %d; the model is %s", loop.step, hooks.run.model)
     return 0
+
+
+def _first_batch(faces, options):
+    return next(iter(evaluation_batches(
+        faces.samples[:options.batch_size], options.batch_size, options.image_size)))
 
 
 def describe(backbone, faces, options):
