@@ -266,6 +266,16 @@ def test_nan_stops_with_the_step_the_checkpoint_and_advice(tmp_path):
               "--max_nrof_epochs", "9")
 
 
+def test_a_full_disk_says_what_is_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tf_facenet.training.callbacks.save_model", full)
+    with pytest.raises(OSError, match=(r"cannot write to .*: No space left on device. Free some space; "
+                                       r"checkpoint-000000000.npz is intact, go on with --resume")):
+        train(tmp_path, "--data_dir", PEOPLE)
+
+
 def test_filter_file(people, tmp_path):
     import h5py
 

@@ -62,15 +62,17 @@ class Checkpoints:
                     for index, variable in enumerate(variables):
                         _write(archive, f"{role}/{index:04d}", variable)
         except OSError as error:
-            raise OSError(f"cannot write checkpoint {path}: {error.strerror or error}; free some "
-                          f"space and go on with --resume from {self._last_name()}") from error
+            raise OSError(f"cannot write checkpoint {path}: {error.strerror or error}. Free some "
+                          f"space; {self.what_is_left()}") from error
         for old in self.paths()[:-self.keep]:
             old.unlink()
         return path
 
-    def _last_name(self):
+    def what_is_left(self):
+        """Where a run that had to stop can go on, for a message."""
         paths = self.paths()
-        return f"{paths[-1].name}, which is intact" if paths else "the start: none was written yet"
+        return (f"{paths[-1].name} is intact, go on with --resume" if paths
+                else "none was written yet, start again")
 
     def restore(self, state):
         """Read the newest checkpoint that is whole into the variables.

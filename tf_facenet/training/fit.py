@@ -74,6 +74,11 @@ def _run(loop, batches, hooks):
             f"{error}. Stopped; the last good checkpoint is {paths[-1] if paths else 'none'}. Try "
             "a lower --learning_rate, --warmup_epochs 1 or --clip_norm 5, and look for bad images"
         ) from None
+    except OSError as error:
+        if error.errno is None:  # it says already what is left
+            raise
+        raise OSError(f"cannot write to {folder}: {error.strerror}. Free some space; "
+                      f"{hooks.checkpoints.what_is_left()}") from error
     if stop.signal:
         logger.warning("Stopped by %s after step %d; go on with --resume %s",
                        stop.signal.name, loop.step, folder)
