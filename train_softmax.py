@@ -37,7 +37,8 @@ def main(argv=None):
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size,
             standardization=options.standardization, keep_probability=options.keep_probability)
-        head = heads.create("softmax", faces.num_classes, options.embedding_size)
+        head = heads.create(options.head, faces.num_classes, options.embedding_size,
+                            **options.head_options)
         center_loss = losses.CenterLoss(faces.num_classes, options.embedding_size,
                                         options.center_loss_alfa)
         trainer = FaceTrainer(
@@ -45,7 +46,7 @@ def main(argv=None):
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)
-    distribution.prepare_batch_norm(backbone, strategy)
+    distribution.prepare(trainer, strategy)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
         pretrained.load_head(head, options.pretrained_model, faces.names)

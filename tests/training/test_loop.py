@@ -39,17 +39,18 @@ def batches(scale=1.0):
     return tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
 
 
-def make_loop(strategy, optimizer="MOM", accumulation_steps=1, center=True, batch_norm=True):
+def make_loop(strategy, optimizer="MOM", accumulation_steps=1, center=True, batch_norm=True,
+              head="softmax", **head_options):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         backbone = tiny.create(16, WIDTH, batch_norm=batch_norm)
         trainer = FaceTrainer(
-            backbone, heads.create("softmax", CLASSES, WIDTH),
+            backbone, heads.create(head, CLASSES, WIDTH, **head_options),
             losses.CenterLoss(CLASSES, WIDTH, alfa=0.5) if center else None,
             center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
-        average = optimizers.WeightAverage(trainer.trainable_variables, 0.9)
+        average = optimizers.WeightAverage(trainer.averaged_variables, 0.9)
         made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
-    distribution.prepare_batch_norm(backbone, strategy)
+    distribution.prepare(trainer, strategy)
     return Loop(trainer, made, strategy, average, accumulation_steps)
 
 
@@ -70,10 +71,17 @@ def assert_same(one, other, tolerance):
             np.testing.assert_allclose(left, right, atol=tolerance, err_msg=role)
 
 
-@pytest.mark.parametrize("optimizer", ["MOM", "ADAM"])
-def test_two_replicas_equal_one_device(two_devices, optimizer):
-    assert_same(train(tf.distribute.get_strategy(), optimizer=optimizer),
-                train(two_devices, optimizer=optimizer), 2e-5)
+@pytest.mark.parametrize("options", [
+    {"optimizer": "MOM"},
+    {"optimizer": "ADAM"},
+    {"head": "arcface", "sub_centers": 2, "scale": 16.0},
+    {"head": "adaface", "scale": 16.0},
+    {"head": "curricularface", "scale": 16.0},
+    {"head": "magface", "scale": 16.0, "l_a": 0.1, "u_a": 2.0},
+    {"head": "sphereface", "scale": 16.0, "annealing": True},
+], ids=lambda options: "-".join(map(str, options.values())))
+def test_two_replicas_equal_one_device(two_devices, options):
+    assert_same(train(tf.distribute.get_strategy(), **options), train(two_devices, **options), 2e-5)
 
 
 def test_micro_batches_equal_whole_batches():

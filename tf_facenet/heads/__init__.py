@@ -1,9 +1,23 @@
-"""Heads: (features [B, D], labels [B]) → (logits [B, C], targets [B])."""
+"""Heads: (features [B, D], labels [B]) → (logits [B, C'], targets [B])."""
 
+import inspect
+
+from tf_facenet.heads.adaptive import AdaFace, CurricularFace, MagFace
+from tf_facenet.heads.cosine import CosineHead
+from tf_facenet.heads.margins import ArcFace, Combined, CosFace, SphereFace
 from tf_facenet.heads.softmax import Softmax
 from tf_facenet.lookup import lookup
 
-HEADS = {"softmax": Softmax}
+MARGINS = {
+    "sphereface": SphereFace,
+    "cosface": CosFace,
+    "arcface": ArcFace,
+    "combined": Combined,
+    "adaface": AdaFace,
+    "magface": MagFace,
+    "curricularface": CurricularFace,
+}
+HEADS = {"softmax": Softmax, **dict.fromkeys(MARGINS, CosineHead)}
 
 
 def create(name, num_classes, embedding_size, **options):
@@ -13,11 +27,33 @@ def create(name, num_classes, embedding_size, **options):
         name: an entry of `HEADS`.
         num_classes: number of classes C.
         embedding_size: width D of the features.
-        **options: what the head's class takes.
+        **options: what the head takes, and what its margin takes.
 
     Returns:
-        A built Keras layer: ``logits, targets = head(features, labels)``.
+        A built `Head`: ``logits, targets = head(features, labels)``.
+
+    Raises:
+        ValueError: no such head, an option that it does not take, or one out of range.
     """
-    head = lookup(HEADS, name, "head")(num_classes, **options)
-    head.build((None, embedding_size))
-    return head
+    head = lookup(HEADS, name, "head")
+    own = _arguments(head) - {"num_classes", "margin", "name"}
+    margin = _arguments(MARGINS[name]) if name in MARGINS else set()
+    for option in options:
+        if option not in own | margin:
+            raise ValueError(f"Head {name!r} takes no {option!r}; it takes "
+                             f"{', '.join(sorted(own | margin)) or 'no options'}")
+    arguments = {option: value for option, value in options.items() if option in own}
+    if margin:
+        arguments["margin"] = MARGINS[name](**{
+            option: value for option, value in options.items() if option in margin})
+    made = head(num_classes, **arguments)
+    made.build((None, embedding_size))
+    return made
+
+
+def _arguments(cls):
+    """Names that the constructors of a class and of its bases in this package take."""
+    names = {parameter.name for base in cls.__mro__ if base.__module__.startswith(__name__)
+             for parameter in inspect.signature(base.__init__).parameters.values()
+             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)}
+    return names - {"self"}

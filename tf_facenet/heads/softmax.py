@@ -3,18 +3,18 @@
 import keras
 from keras import ops
 
+from tf_facenet.heads.head import Head
+
 
 @keras.saving.register_keras_serializable(package="tf_facenet")
-class Softmax(keras.layers.Layer):
-    """Dense layer with bias, glorot-uniform kernel, float32 under any dtype policy.
+class Softmax(Head):
+    """Dense layer with bias and glorot-uniform kernel; its scores are its logits.
 
-    Call: features [B, D], labels [B] → logits [B, C], targets [B] (the labels).
     Source: facenet src/train_softmax.py, variable scope ``Logits``.
     """
 
     def __init__(self, num_classes, name="Logits", **kwargs):
-        super().__init__(name=name, dtype="float32", **kwargs)
-        self.num_classes = num_classes
+        super().__init__(num_classes, name, **kwargs)
 
     def build(self, features_shape, labels_shape=None):
         self.kernel = self.add_weight(name="kernel", initializer="glorot_uniform",
@@ -22,10 +22,5 @@ class Softmax(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", initializer="zeros", shape=(self.num_classes,))
         self.built = True
 
-    def call(self, features, labels):
+    def scores(self, features, labels, training=False):
         return ops.matmul(ops.cast(features, "float32"), self.kernel) + self.bias, labels
-
-    def get_config(self):
-        config = super().get_config()
-        config.pop("dtype")
-        return {**config, "num_classes": self.num_classes}

@@ -3,19 +3,21 @@
 from keras import ops
 
 
+KERNELS = ("kernel", "centers", "sampled_centers")  # of a margin head, centres are the kernel
+
+
 def kernel_decay(variables):
     """Half the squared length of all kernels: ½ Σ θ² (facenet, slim's l2_regularizer).
 
-    Biases, normalisation weights and centres are no kernels. Keras' ``regularizers.L2(w)`` is
-    twice this.
+    Biases and normalisation weights are no kernels. Keras' ``regularizers.L2(w)`` is twice this.
 
     Args:
-        variables: Keras variables.
+        variables: trainable Keras variables.
 
     Returns:
         Scalar; multiply it with the weight decay.
     """
-    kernels = [variable for variable in variables if variable.name == "kernel"]
+    kernels = [variable for variable in variables if variable.name in KERNELS]
     return 0.5 * sum(ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels)
 
 

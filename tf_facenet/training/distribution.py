@@ -37,13 +37,14 @@ def strategy(options):
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
 
 
-def prepare_batch_norm(model, strategy):
-    """Let batch normalisation use TensorFlow's own kernel and, over several replicas, the statistics of all."""
-    fuse_batch_norms(model)
+def prepare(trainer, strategy):
+    """Let batch normalisation use TensorFlow's own kernel, and statistics those of all replicas."""
+    fuse_batch_norms(trainer.backbone)
     if strategy.num_replicas_in_sync > 1:
-        for layer in model.layers:
+        for layer in trainer.backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
+        trainer.head.synchronize(strategy.num_replicas_in_sync)
 
 
 def _check_batch_size(options, num_replicas):

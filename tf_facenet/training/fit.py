@@ -34,7 +34,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
     """
     with strategy.scope():
         optimizer = optimizers.create(options, plan.learning_rate)
-        average = (optimizers.WeightAverage(trainer.trainable_variables,
+        average = (optimizers.WeightAverage(trainer.averaged_variables,
                                             options.moving_average_decay)
                    if options.moving_average_decay else None)
         loop = Loop(trainer, optimizer, strategy, average, options.accumulation_steps)

@@ -9,6 +9,8 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet.training.sampling import ClassSampling
+
 
 class NonFiniteError(ValueError):
     """The loss or a weight became NaN or infinite."""
@@ -32,13 +34,17 @@ class Loop:
         self.average = average
         self.accumulation_steps = accumulation_steps
         self.step = 0
+        # Keras would clip the gradient of each replica, before it adds them up.
+        self.clip_norm, optimizer.global_clipnorm = optimizer.global_clipnorm, None
         with strategy.scope():
             optimizer.build(trainer.trainable_variables)
+            self.sampling = ClassSampling(trainer.head, optimizer) if trainer.head.samples else None
 
     def state(self):
         """Variables that decide the next step, by role."""
-        return {"model": self.trainer.variables, "optimizer": self.optimizer.variables,
-                "average": self.average.averages if self.average else []}
+        state = {"model": self.trainer.variables, "optimizer": self.optimizer.variables,
+                 "average": self.average.averages if self.average else []}
+        return {**state, "sampling": self.sampling.slots} if self.sampling else state
 
     def run(self, batches, last_step, hooks, stop):
         """Train until `last_step`, or until `stop` asks.
@@ -67,7 +73,11 @@ class Loop:
 
     @tf.function
     def _train_step(self, images, labels):
+        if self.sampling:
+            self.sampling.gather(self.strategy.gather(labels, axis=0))
         terms = self.strategy.run(self._replica_step, args=(images, labels))
+        if self.sampling:
+            self.sampling.scatter()
         return {name: self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
                 for name, value in terms.items()}
 
@@ -81,8 +91,17 @@ class Loop:
         gradients, terms = tf.nest.map_structure(lambda sums: sums / self.accumulation_steps, total)
         if self.average:
             self.average.update(self.optimizer.iterations)
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(self._clipped(gradients), variables)
         return terms
+
+    def _clipped(self, gradients):
+        """Each replica's gradients such that their sum is no longer than `clip_norm`."""
+        if not self.clip_norm:
+            return gradients
+        replicas = tf.distribute.get_replica_context()
+        sums = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped, _ = tf.clip_by_global_norm(sums, self.clip_norm)
+        return [gradient / replicas.num_replicas_in_sync for gradient in clipped]
 
     def _after(self, total, part):
         """The next micro-batch, once the one before is done: side by side saves no memory."""

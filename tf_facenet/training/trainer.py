@@ -14,7 +14,7 @@ class FaceTrainer(keras.Model):
 
     Args:
         backbone: images → features.
-        head: (features, labels) → (logits [B, C'], targets [B]), built.
+        head: a built `heads.head.Head`.
         center_loss: a `losses.CenterLoss`, or None.
         center_loss_factor: its factor.
         weight_decay: w of w/2 · Σ kernels².
@@ -47,24 +47,39 @@ class FaceTrainer(keras.Model):
             training: whether centres follow the features.
 
         Returns:
-            dict of scalars: ``loss`` = ``xent`` + ``reg_loss``; ``reg_loss`` = weight decay, center
-            loss and prelogits norm with their factors; ``center_loss`` and ``prelogits_norm``
-            without; ``accuracy`` of the logits.
+            dict of scalars: ``loss`` = ``xent`` + ``reg_loss``; ``reg_loss`` = the head's penalty,
+            weight decay, center loss and prelogits norm with their factors; ``center_loss`` and
+            ``prelogits_norm`` without; ``accuracy`` of the scores, which know no margin.
         """
         features = ops.cast(features, "float32")
-        logits, targets = self.head(features, labels)
+        scores, targets = self.head.scores(features, labels, training)
+        logits = self.head.logits(scores, targets, features, training)
         xent = ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
-        hits = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int32"))
+        hits = ops.equal(ops.argmax(scores, axis=-1), ops.cast(targets, "int32"))
         norm = prelogits_norm(features, self.prelogits_norm_p)
         center = (self.center_loss(features, labels, training=training) if self.center_loss
                   else ops.zeros(()))
-        reg_loss = self.center_loss_factor * center + self.prelogits_norm_loss_factor * norm
+        reg_loss = (self.head.penalty(features) + self.center_loss_factor * center
+                    + self.prelogits_norm_loss_factor * norm)
         if self.weight_decay:
             reg_loss = reg_loss + self.weight_decay * kernel_decay(self.trainable_variables)
         return {"loss": xent + reg_loss, "xent": xent, "reg_loss": reg_loss,
                 "accuracy": ops.mean(ops.cast(hits, "float32")),
                 "center_loss": center, "prelogits_norm": norm}
 
+    @property
+    def averaged_variables(self):
+        """Trainable variables whose average means something: not rows that change their class."""
+        sampled = {id(self.head.sampled_centers)} if self.head.samples else ()
+        return [variable for variable in self.trainable_variables if id(variable) not in sampled]
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Loss of a batch for Keras' own ``fit``."""
+        """Loss of a batch for Keras' own ``fit``, which does not sample classes.
+
+        Raises:
+            ValueError: the head samples classes.
+        """
+        if self.head.samples:
+            raise ValueError(f"sample_rate is {self.head.sample_rate}, and Keras' fit draws no classes;"
+                             " train with tf_facenet.training.fit, or give the head a rate of 1")
         return self.terms(y_pred, y, training=training)["loss"]
