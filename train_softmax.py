@@ -25,6 +25,7 @@ def main(argv=None):
     if options.resume:
         run, options = runs.resume(options, config.given(SoftmaxOptions, argv))
     export.check_formats(options.export)
+    heads.check(options.head, **options.head_options)
 
     keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)

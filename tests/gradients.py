@@ -4,12 +4,13 @@ import keras
 import numpy as np
 
 
-def value_and_grad(function, *arrays):
+def value_and_grad(function, *arrays, compiled=False):
     """Value of ``function(*arrays)`` and its gradient with respect to each array.
 
     Args:
         function: arrays as the backend's tensors → scalar tensor.
         arrays: NumPy arrays of floats (or what the backend makes a tensor of).
+        compiled: through XLA.
 
     Returns:
         value (NumPy scalar array), gradients (tuple of arrays shaped as the arguments). An
@@ -18,27 +19,29 @@ def value_and_grad(function, *arrays):
     backend = keras.backend.backend()
     if backend not in BACKENDS:
         raise NotImplementedError(f"no gradients for {backend}; add it to tests/gradients.py")
-    value, gradients = BACKENDS[backend](function, arrays)
+    value, gradients = BACKENDS[backend](function, arrays, compiled)
     gradients = tuple(np.asarray(gradient) for gradient in gradients)
     return np.asarray(value), gradients
 
 
-def _tensorflow(function, arrays):
+def _tensorflow(function, arrays, compiled):
     import tensorflow as tf
 
-    tensors = [tf.convert_to_tensor(array) for array in arrays]
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        value = function(*tensors)
-    gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
-    return value, [tf.convert_to_tensor(gradient) for gradient in gradients]  # gathers give slices
+    def both(*tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            value = function(*tensors)
+        return value, tape.gradient(value, tensors, unconnected_gradients="zero")
+
+    return (tf.function(both, jit_compile=True) if compiled else both)(
+        *map(tf.convert_to_tensor, arrays))
 
 
-def _jax(function, arrays):
+def _jax(function, arrays, compiled):
     import jax
 
-    tensors = [jax.numpy.asarray(array) for array in arrays]
-    return jax.value_and_grad(function, argnums=tuple(range(len(tensors))))(*tensors)
+    both = jax.value_and_grad(function, argnums=tuple(range(len(arrays))))
+    return (jax.jit(both) if compiled else both)(*map(jax.numpy.asarray, arrays))
 
 
 BACKENDS = {"tensorflow": _tensorflow, "jax": _jax}

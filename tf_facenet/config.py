@@ -33,7 +33,12 @@ def image_size(text):
     return sides[0] if len(sides) == 1 else sides
 
 
-_METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE"}
+def scale(text):
+    """``64`` → ``64.0``; ``auto`` and None stay."""
+    return text if text in ("auto", None) else float(text)
+
+
+_METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE", scale: "X|auto"}
 
 
 class _Parser(argparse.ArgumentParser):

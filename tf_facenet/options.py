@@ -1,8 +1,8 @@
 """The options of the scripts, in groups; names and defaults are facenet's where it had them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from tf_facenet.config import image_size, option, positional
+from tf_facenet.config import image_size, option, positional, scale
 
 # Options that may change when a run is resumed, since they do not change what is learned.
 FREE_ON_RESUME = frozenset((
@@ -165,6 +165,39 @@ class LossOptions:
 
 
 @dataclass(kw_only=True)
+class HeadOptions:
+    """Head: what the network is trained with; options that a head does not take are refused."""
+
+    head: str = option("softmax", "softmax, or cosines with a margin: sphereface, cosface, arcface, combined, "
+                       "adaface, magface, curricularface")
+    scale: scale = option(None, "scale s of the cosines, 64 if not given; auto = sqrt(2) ln(classes - 1)", type=scale)
+    margin: float = option(None, "margin, by default the head's own: cosface 0.35, arcface and curricularface 0.5, "
+                           "adaface 0.4, sphereface 1.35 (its m1)", type=float)
+    m1: float = option(None, "combined: factor of the angle (default 1)", type=float)
+    m2: float = option(None, "combined: added to the angle (default 0.5)", type=float)
+    m3: float = option(None, "combined: subtracted from the cosine (default 0)", type=float)
+    sub_centers: int = option(1, "centres of each class, of which the nearest counts")
+    sample_rate: float = option(1.0, "share of the classes that a step sees (PartialFC)")
+    interclass_filtering_threshold: float = option(0.0, "wrong classes with a cosine above are taken for wrong "
+                                                   "labels; 0 = off")
+    interclass_filtering: str = option("zero", "what becomes of them: logit zero (insightface) or out of the softmax",
+                                       choices=("zero", "exclude"))
+    gradient: str = option("exact", "gradient of the margin; straight_through as insightface's ArcFace",
+                           choices=("exact", "straight_through"))
+    past_pi: str = option(None, "target where the widened angle passes 180 degrees: extend (default) falls on",
+                          choices=("extend", "plain", "fallback"), type=str)
+    easy_margin: bool = option(False, "no margin for targets at 90 degrees and more")
+    annealing: bool = option(False, "sphereface: begin almost without margin, as its authors do")
+
+    @property
+    def head_options(self):
+        """Those options that differ from their defaults, as `heads.create` takes them."""
+        values = {field.name: (getattr(self, field.name), field.default)
+                  for field in fields(HeadOptions) if field.name != "head"}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+
+@dataclass(kw_only=True)
 class ValidationOptions:
     """Validation on held-out images and on LFW."""
 
@@ -200,9 +233,9 @@ class _Checked:
 
 
 @dataclass(kw_only=True)
-class SoftmaxOptions(_Checked, ValidationOptions, LossOptions, OptimizerOptions, ModelOptions,
-                     DataOptions, DeviceOptions, RunOptions):
-    """Train a face-embedding network as a classifier: softmax and center loss."""
+class SoftmaxOptions(_Checked, ValidationOptions, LossOptions, HeadOptions, OptimizerOptions,
+                     ModelOptions, DataOptions, DeviceOptions, RunOptions):
+    """Train a face-embedding network as a classifier: softmax and center loss, or a margin head."""
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ import inspect
 
 from tf_facenet.heads.adaptive import AdaFace, CurricularFace, MagFace
 from tf_facenet.heads.cosine import CosineHead
-from tf_facenet.heads.margins import ArcFace, Combined, CosFace, SphereFace
+from tf_facenet.heads.margins import ArcFace, Combined, CosFace, Margin, SphereFace
 from tf_facenet.heads.softmax import Softmax
 from tf_facenet.lookup import lookup
 
@@ -18,6 +18,9 @@ MARGINS = {
     "curricularface": CurricularFace,
 }
 HEADS = {"softmax": Softmax, **dict.fromkeys(MARGINS, CosineHead)}
+
+__all__ = ["HEADS", "MARGINS", "CosineHead", "Margin", "Softmax", "check", "create",
+           *(margin.__name__ for margin in MARGINS.values())]
 
 
 def create(name, num_classes, embedding_size, **options):
@@ -35,6 +38,17 @@ def create(name, num_classes, embedding_size, **options):
     Raises:
         ValueError: no such head, an option that it does not take, or one out of range.
     """
+    head = _make(name, num_classes, options)
+    head.build((None, embedding_size))
+    return head
+
+
+def check(name, **options):
+    """Raise ValueError for what `create` would refuse, before the classes are known."""
+    _make(name, 1_000_000, options)
+
+
+def _make(name, num_classes, options):
     head = lookup(HEADS, name, "head")
     own = _arguments(head) - {"num_classes", "margin", "name"}
     margin = _arguments(MARGINS[name]) if name in MARGINS else set()
@@ -46,9 +60,7 @@ def create(name, num_classes, embedding_size, **options):
     if margin:
         arguments["margin"] = MARGINS[name](**{
             option: value for option, value in options.items() if option in margin})
-    made = head(num_classes, **arguments)
-    made.build((None, embedding_size))
-    return made
+    return head(num_classes, **arguments)
 
 
 def _arguments(cls):

@@ -19,7 +19,8 @@ def norms(rows):
 def cosines(features, centers):
     """Cosines of the angles between all features and all centres.
 
-    The products are divided by the centres' lengths, so that no copy of the centres is made.
+    Neither the cosines nor their gradient need a normalised copy of the centres; the products are
+    divided by the centres' lengths.
 
     Args:
         features: [B, D] float32.
@@ -28,8 +29,26 @@ def cosines(features, centers):
     Returns:
         [B, C].
     """
-    units = features / norms(features)[:, None]
-    return ops.matmul(units, ops.transpose(centers)) / norms(centers)
+    centers = ops.reshape(centers, centers.shape)  # custom gradients are for tensors, not variables
+    return _products(features / norms(features)[:, None], centers)
+
+
+@ops.custom_gradient
+def _products(units, centers):
+    """Products u·w / ‖w‖ [B, C] of unit rows u [B, D] with centres w [C, D]."""
+    squares = ops.einsum("cd,cd->c", centers, centers)
+    inverse = ops.rsqrt(ops.maximum(squares, SMALLEST_SQUARE))
+    # This way round TensorFlow's product is three times as fast on a CPU.
+    products = ops.transpose(ops.matmul(centers, ops.transpose(units))) * inverse
+
+    def gradient(*arguments, upstream=None):  # PyTorch gives it by name
+        scaled = (arguments[0] if upstream is None else upstream) * inverse
+        moves = ops.cast(squares > SMALLEST_SQUARE, "float32")
+        radial = ops.sum(scaled * products, axis=0) * inverse * moves
+        to_centers = ops.matmul(ops.transpose(scaled), units) - radial[:, None] * centers
+        return ops.matmul(scaled, centers), to_centers
+
+    return products, gradient
 
 
 def angle(cosine):

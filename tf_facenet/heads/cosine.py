@@ -74,7 +74,7 @@ class CosineHead(Head):
     @property
     def num_sampled(self):
         """Number of classes in a training step."""
-        return int(self.sample_rate * self.num_classes) if self.samples else self.num_classes
+        return round(self.sample_rate * self.num_classes)
 
     def build(self, features_shape, labels_shape=None):
         width, normal = features_shape[-1], keras.initializers.RandomNormal(stddev=0.01)
@@ -118,7 +118,7 @@ class CosineHead(Head):
         if training and self.samples:
             centers = self.sampled_centers
             targets = ops.searchsorted(self.sampled_classes, targets)
-        cosines = angles.cosines(ops.cast(features, "float32"), ops.convert_to_tensor(centers))
+        cosines = angles.cosines(ops.cast(features, "float32"), centers)
         if self.sub_centers > 1:
             classes = cosines.shape[1] // self.sub_centers
             cosines = ops.max(ops.reshape(cosines, (-1, classes, self.sub_centers)), axis=-1)

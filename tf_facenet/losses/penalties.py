@@ -2,7 +2,6 @@
 
 from keras import ops
 
-
 KERNELS = ("kernel", "centers", "sampled_centers")  # of a margin head, centres are the kernel
 
 

@@ -151,6 +151,7 @@ class Hooks:
         run: `runs.Run`.
         checkpoints: `checkpoints.Checkpoints`.
         history: `History`.
+        loss_watch: `watch.LossWatch`.
         metadata: what is stored with the model.
         some_images: [B, H, W, 3] whose features the histograms show, if they are on.
         validation: `Validation` or None.
@@ -163,6 +164,7 @@ class Hooks:
     run: object
     checkpoints: object
     history: History
+    loss_watch: object
     metadata: dict
     some_images: object
     validation: Validation | None = None
@@ -190,6 +192,7 @@ class Hooks:
         for logged, terms in steps:
             if _every(logged, self.options.log_every_n_steps):
                 self._log(logged, terms, seconds)
+        self.loss_watch.see(steps)
         self._validate(step)
         end_of_epoch = _every(step, self.plan.epoch_size)
         if end_of_epoch:

@@ -4,7 +4,7 @@ import logging
 
 from tf_facenet import config
 from tf_facenet.data.batches import Augmentation, evaluation_batches, training_batches
-from tf_facenet.training import callbacks, optimizers
+from tf_facenet.training import callbacks, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
 from tf_facenet.version import __version__
@@ -44,8 +44,11 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
+    expected = watch.expected_loss(trainer.head, options.embedding_size)
+    logger.info("Cross-entropy of an untrained network: %.2f", expected)
     hooks = callbacks.Hooks(
         loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
+        watch.LossWatch(expected, watch.patience(plan.epoch_size), loop.step),
         metadata, options.log_histograms and _first_batch(faces, options),
         held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))

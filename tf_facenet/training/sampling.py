@@ -42,7 +42,7 @@ class ClassSampling:
 
 
 def _slots(optimizer, variable):
-    """What the optimizer keeps for a variable: velocity, squares …"""
+    """The optimizer's own variables for a variable, such as its velocity."""
     prefix = f"{optimizer.name}/{variable.path.replace('/', '_')}_"
     return [slot for slot in optimizer.variables
             if slot.path.startswith(prefix) and slot.shape == variable.shape]
