@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras.ops import convert_to_numpy as numpy
 
+from tests.gradients import value_and_grad
 from tf_facenet.losses import CenterLoss
 
 FEATURES = np.arange(12, dtype="float32").reshape(4, 3) * 0.1
@@ -44,12 +44,11 @@ def test_five_batches_recorded(shared):
     data = np.load(shared / "reference" / "facenet.npz")
     loss = CenterLoss(*data["center/centers_0"].shape, alfa=float(data["center/alfa"]))
     for step in range(5):
-        features = tf.Variable(data[f"center/features_{step}"])
-        with tf.GradientTape() as tape:
-            value = loss(features, data[f"center/labels_{step}"], training=True)
-        assert float(value) == pytest.approx(float(data[f"center/loss_{step}"]), rel=1e-6)
-        np.testing.assert_allclose(tape.gradient(value, features),
-                                   data[f"center/grad_features_{step}"], rtol=1e-5, atol=1e-8)
+        features, labels = data[f"center/features_{step}"], data[f"center/labels_{step}"]
+        value, (gradient,) = value_and_grad(lambda f, labels=labels: loss(f, labels), features)
+        assert value == pytest.approx(float(data[f"center/loss_{step}"]), rel=1e-6)
+        np.testing.assert_allclose(gradient, data[f"center/grad_features_{step}"], rtol=1e-5, atol=1e-8)
+        loss(features, labels, training=True)
         np.testing.assert_allclose(numpy(loss.centers), data[f"center/centers_{step}"], atol=1e-6)
 
 
@@ -64,11 +63,8 @@ def test_repeated_labels_accumulate_and_inference_leaves_the_centers():
 
 def test_gradient_pulls_features_and_leaves_centers():
     loss = CenterLoss(num_classes=3, embedding_size=3)
-    features = tf.Variable(FEATURES)
-    with tf.GradientTape() as tape:
-        value = loss(features, LABELS, training=True)
-    np.testing.assert_allclose(tape.gradient(value, features), 2 * FEATURES / FEATURES.size,
-                               rtol=1e-6)
+    _, (gradient,) = value_and_grad(lambda features: loss(features, LABELS), FEATURES)
+    np.testing.assert_allclose(gradient, 2 * FEATURES / FEATURES.size, rtol=1e-6)
     assert loss.trainable_variables == []
 
 

@@ -24,7 +24,8 @@ def sample_people(labels, people_per_batch, images_per_person, rng):
 
     Args:
         labels: [N] integers, the person of each image.
-        people_per_batch, images_per_person: at least 2 people and 1 image.
+        people_per_batch: at least 2; times images_per_person it is the number of images.
+        images_per_person: at least 1.
         rng: numpy.random.Generator.
 
     Returns:
@@ -56,7 +57,7 @@ def num_pairs(num_per_class, people_per_batch):
     return int((counts * (counts - 1) // 2).sum())
 
 
-def select_triplets(embeddings, num_per_class, people_per_batch, alpha=0.2, rng=None, rule="vgg"):
+def select_triplets(embeddings, num_per_class, people_per_batch, alpha, rng, rule="vgg"):
     """A negative for every pair of a person's images, if there is one worth training on.
 
     Every i < j of a person is an anchor and a positive. Candidates are the images of all other
@@ -73,7 +74,7 @@ def select_triplets(embeddings, num_per_class, people_per_batch, alpha=0.2, rng=
         num_per_class: number of rows of each person.
         people_per_batch: how many of these people give anchors.
         alpha: the margin, in squared distance.
-        rng: numpy.random.Generator, or a seed.
+        rng: numpy.random.Generator; the same state gives the same triplets.
         rule: name of an entry of RULES.
 
     Returns:
@@ -82,23 +83,21 @@ def select_triplets(embeddings, num_per_class, people_per_batch, alpha=0.2, rng=
     Raises:
         ValueError: an unknown rule, or num_per_class that do not add up to N.
     """
-    window, rng = lookup(RULES, rule, "rule"), np.random.default_rng(rng)
+    window = lookup(RULES, rule, "rule")
     embeddings, counts = np.asarray(embeddings, np.float32), np.asarray(num_per_class)
     if counts.sum() != len(embeddings):
         raise ValueError(f"num_per_class adds up to {counts.sum()}, but there are {len(embeddings)} embeddings. "
                          "Give the number of rows of each person, in the rows' order.")
-    ends = np.cumsum(counts)
+    pairs, size = _pairs(counts[:people_per_batch]), max(1, BLOCK // max(1, len(embeddings)))
     triplets = [np.empty((0, 3), np.int64)]
-    rows, pairs = max(1, BLOCK // max(1, len(embeddings))), _pairs(counts[:people_per_batch])
-    for start in range(0, int(counts[:people_per_batch].sum()), rows):
-        block = slice(*np.searchsorted(pairs[:, 0], [start, start + rows]))
-        anchors, positives = pairs[block, 0] - start, pairs[block, 1]
-        distances = _squared_distances(embeddings[start : start + rows], embeddings)
-        low, high = window(distances[anchors, positives], np.float32(alpha))
-        _hide_own(distances, start, ends - counts, ends)
+    for start in range(0, int(counts[:people_per_batch].sum()), size):
+        block = pairs[slice(*np.searchsorted(pairs[:, 0], [start, start + size]))]
+        distances = _squared_distances(embeddings[start : start + size], embeddings)
+        anchors = block[:, 0] - start
+        low, high = window(distances[anchors, block[:, 1]], np.float32(alpha))
+        _hide_own(distances, start, counts)
         negatives = _draw(distances, anchors, low, high, rng)
-        found = np.flatnonzero(negatives >= 0)
-        triplets.append(np.stack([anchors[found] + start, positives[found], negatives[found]], axis=1))
+        triplets.append(np.column_stack([block, negatives])[negatives >= 0])
     return rng.permutation(np.concatenate(triplets))
 
 
@@ -117,17 +116,18 @@ def _squared_distances(x, y):
     return np.maximum(distances, 0, out=distances)
 
 
-def _hide_own(distances, start, firsts, ends):
-    """Make the rows of each anchor's own person infinitely far. Row 0 is row ``start`` of all."""
-    for first, end in zip(firsts, ends, strict=True):
+def _hide_own(distances, start, counts):
+    """Make each anchor's own person infinitely far; the anchors are the rows from ``start`` on."""
+    ends = np.cumsum(counts)
+    for first, end in zip(ends - counts, ends, strict=True):
         distances[max(first - start, 0) : max(end - start, 0), first:end] = np.inf
 
 
 def _draw(distances, anchors, low, high, rng):
     """A random column n of each anchor's row with low < D_an < high, or -1 if there is none.
 
-    Most pairs have so many candidates that a few guesses hit one; only for the others is it worth
-    to put the distances in order. Both draw all candidates with the same chance.
+    Most pairs have so many candidates that a few guesses hit one; sorting the distances is only worth
+    it for the others. Both ways all candidates are as likely.
     """
     negatives = np.full(len(anchors), -1)
     left = np.flatnonzero(distances.min(axis=1)[anchors] < high)
@@ -139,7 +139,7 @@ def _draw(distances, anchors, low, high, rng):
 
 
 def _guess(distances, anchors, low, high, guesses, rng):
-    """`_draw`, but -1 also where GUESSES random columns did not hit a candidate."""
+    """`_draw`, but -1 also where none of some random columns is a candidate."""
     columns = rng.integers(distances.shape[1], size=(len(anchors), guesses))
     guessed = distances.ravel().take(columns + anchors[:, None] * distances.shape[1])
     hits = (guessed < high[:, None]) & (guessed > low[:, None])
