@@ -60,7 +60,7 @@ def pack(args):
     if args.source.partition(":")[0] == "drawn":
         settings = drawn.parse(args.source)
         shared = {name: settings[name] for name in ("size", "seed") if name in settings}
-        faces, test = drawn.draw(**settings), drawn.draw_pairs(**shared)
+        faces, test = drawn.draw(**settings), drawn.draw_pairs(first=1_000_000, **shared)
     else:
         protocol = Path(args.protocol or args.source)
         lines = (protocol / "peopleDevTrain.txt").read_text().splitlines()

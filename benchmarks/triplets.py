@@ -44,7 +44,7 @@ def faces(people, spread, seed=0):
 
 
 def facenet_select(embeddings, num_per_class, people_per_batch, alpha, rng):
-    """facenet's order of work: distances of an anchor, then one search for each positive."""
+    """Select as facenet does: distances of an anchor, then one search for each positive."""
     first, triplets = 0, []
     for count in num_per_class[:people_per_batch]:
         for anchor in range(first, first + count - 1):
@@ -135,7 +135,7 @@ def work(side, mining, soft, people, threads):
 
 
 class Worker:
-    """A process that measures one loss; `step` gives seconds, loss, MiB."""
+    """A process that measures one loss."""
 
     def __init__(self, python, side, mining, soft, people, threads):
         self.process = subprocess.Popen(
@@ -144,6 +144,7 @@ class Worker:
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
 
     def step(self):
+        """Seconds, loss, MiB of one step."""
         self.process.stdin.write("step\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
@@ -152,6 +153,7 @@ class Worker:
         raise SystemExit(f"{self.process.args} stopped; run it by hand to see why")
 
     def close(self):
+        """Let the process end."""
         self.process.stdin.close()
         self.process.wait()
 
@@ -174,7 +176,7 @@ def loss_row(mining, soft, people, addons, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tfa_python", help="interpreter with tensorflow-addons 0.23; without it no peer of the losses")
+    parser.add_argument("--tfa_python", help="interpreter with tensorflow-addons 0.23, the peer of the losses")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1, help="TensorFlow threads of each side")
     parser.add_argument("--work", nargs=5, help=argparse.SUPPRESS)

@@ -61,18 +61,15 @@ def select_triplets(embeddings, num_per_class, people_per_batch, alpha, rng, rul
     """A negative for every pair of a person's images, if there is one worth training on.
 
     Every i < j of a person is an anchor and a positive. Candidates are the images of all other
-    people whose squared distance D_an follows the rule; one of them is drawn, all being as likely:
+    people whose squared distance D_an follows the rule; one is drawn, all being as likely:
 
-    - ``"vgg"``: D_an < D_ap + alpha, hard and semi-hard ones; what facenet does.
+    - ``"vgg"``: D_an < D_ap + alpha, hard and semi-hard ones; what facenet's train_tripletloss.py does.
     - ``"semi_hard"``: D_ap < D_an < D_ap + alpha (FaceNet, Schroff et al. 2015).
-
-    Only the first people_per_batch people give anchors, as in facenet; the others are negatives.
-    Source: facenet train_tripletloss.py, ``select_triplets``, which loops over pairs.
 
     Args:
         embeddings: [N, D], person after person, as `sample_people` returns them.
         num_per_class: number of rows of each person.
-        people_per_batch: how many of these people give anchors.
+        people_per_batch: how many of these people give anchors, as in facenet; the rest only negatives.
         alpha: the margin, in squared distance.
         rng: numpy.random.Generator; the same state gives the same triplets.
         rule: name of an entry of RULES.
@@ -83,11 +80,11 @@ def select_triplets(embeddings, num_per_class, people_per_batch, alpha, rng, rul
     Raises:
         ValueError: an unknown rule, or num_per_class that do not add up to N.
     """
-    window = lookup(RULES, rule, "rule")
-    embeddings, counts = np.asarray(embeddings, np.float32), np.asarray(num_per_class)
+    window, counts = lookup(RULES, rule, "rule"), np.asarray(num_per_class)
+    embeddings = np.asarray(embeddings, np.float32)
     if counts.sum() != len(embeddings):
-        raise ValueError(f"num_per_class adds up to {counts.sum()}, but there are {len(embeddings)} embeddings. "
-                         "Give the number of rows of each person, in the rows' order.")
+        raise ValueError(f"num_per_class adds up to {counts.sum()}, but there are {len(embeddings)} embeddings; "
+                         "give the number of rows of each person, in the rows' order.")
     pairs, size = _pairs(counts[:people_per_batch]), max(1, BLOCK // max(1, len(embeddings)))
     triplets = [np.empty((0, 3), np.int64)]
     for start in range(0, int(counts[:people_per_batch].sum()), size):
@@ -95,8 +92,7 @@ def select_triplets(embeddings, num_per_class, people_per_batch, alpha, rng, rul
         distances = _squared_distances(embeddings[start : start + size], embeddings)
         anchors = block[:, 0] - start
         low, high = window(distances[anchors, block[:, 1]], np.float32(alpha))
-        _hide_own(distances, start, counts)
-        negatives = _draw(distances, anchors, low, high, rng)
+        negatives = _draw(_hide_own(distances, start, counts), anchors, low, high, rng)
         triplets.append(np.column_stack([block, negatives])[negatives >= 0])
     return rng.permutation(np.concatenate(triplets))
 
@@ -109,10 +105,13 @@ def _pairs(counts):
 
 
 def _squared_distances(x, y):
-    """‖x‖² + ‖y‖² − 2⟨x, y⟩, not below 0: [A, D], [N, D] → [A, N]."""
-    distances = x @ (-2 * y.T)
-    distances += np.square(y).sum(axis=1)
-    distances += np.square(x).sum(axis=1, keepdims=True)
+    """‖x‖² + ‖y‖² − 2⟨x, y⟩, not below 0: [A, D], [N, D] → [A, N].
+
+    The sums are part of the product, ⟨(−2x, ‖x‖², 1), (y, 1, ‖y‖²)⟩: each pass over [A, N] counts.
+    """
+    x_part = np.column_stack([-2 * x, np.square(x).sum(axis=1), np.ones(len(x), np.float32)])
+    y_part = np.column_stack([y, np.ones(len(y), np.float32), np.square(y).sum(axis=1)])
+    distances = x_part @ y_part.T
     return np.maximum(distances, 0, out=distances)
 
 
@@ -121,6 +120,7 @@ def _hide_own(distances, start, counts):
     ends = np.cumsum(counts)
     for first, end in zip(ends - counts, ends, strict=True):
         distances[max(first - start, 0) : max(end - start, 0), first:end] = np.inf
+    return distances
 
 
 def _draw(distances, anchors, low, high, rng):
@@ -140,7 +140,7 @@ def _draw(distances, anchors, low, high, rng):
 
 def _guess(distances, anchors, low, high, guesses, rng):
     """`_draw`, but -1 also where none of some random columns is a candidate."""
-    columns = rng.integers(distances.shape[1], size=(len(anchors), guesses))
+    columns = rng.integers(distances.shape[1], size=(len(anchors), guesses), dtype=np.int32)
     guessed = distances.ravel().take(columns + anchors[:, None] * distances.shape[1])
     hits = (guessed < high[:, None]) & (guessed > low[:, None])
     rows, first = np.arange(len(anchors)), hits.argmax(axis=1)
