@@ -1,12 +1,14 @@
 # `make demo` and `make test` each set up what they need in .venv; a second run starts at once.
 PYTHON ?= python3
 BIN := .venv/bin
+# tensorflow-addons, which the triplet losses are compared with, exists for Python 3.11 and older only.
+ORACLE_PYTHON ?= python3.11
 DEMO := demo
 LATEST := $(DEMO)/latest
 # The training people are numbers 0 to 799; the network never sees these.
 UNSEEN := drawn:people=200,images=10,size=70,first=1000000
 
-.PHONY: demo test clean
+.PHONY: demo test oracle clean
 
 demo: .venv/installed
 	$(BIN)/python train_softmax.py --models_base_dir $(DEMO) --data_dir drawn:people=800,images=20,size=70 \
@@ -20,10 +22,15 @@ demo: .venv/installed
 	$(BIN)/tf-facenet export $(LATEST) $(LATEST)/saved_model
 	$(BIN)/tf-facenet report $(LATEST)
 
-test: .venv/installed-test
+test: .venv/installed-test oracle
 	$(BIN)/ruff check .
 	$(BIN)/pylint tf_facenet train_softmax.py validate_on_lfw.py
 	$(BIN)/pytest -n 2 --dist worksteal
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/heads tests/losses
+
+oracle:
+	@if command -v $(ORACLE_PYTHON) >/dev/null; then $(MAKE) --no-print-directory .venv-oracle/installed; \
+	else echo "No $(ORACLE_PYTHON): the comparison with tensorflow-addons is skipped"; fi
 
 .venv/installed: setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -34,5 +41,11 @@ test: .venv/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[test]
 	touch $@
 
+.venv-oracle/installed: Makefile
+	$(ORACLE_PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/pip install --quiet --disable-pip-version-check \
+		tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0 "numpy<2"
+	touch $@
+
 clean:
-	rm -rf .venv $(DEMO)
+	rm -rf .venv .venv-oracle $(DEMO)

@@ -30,7 +30,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "pylint>=4", "pillow>=11",
-                 "scikit-learn>=1.5"],
+                 "scikit-learn>=1.5", "jax>=0.5"],
     },
     entry_points={"console_scripts": ["tf-facenet=tf_facenet.cli:main"]},
 )

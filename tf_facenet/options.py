@@ -85,6 +85,8 @@ class DataOptions:
     random_rotate: bool = option(False, "random rotation within ±10°")
     nrof_preprocess_threads: int = option(4, "threads that decode; 0 = chosen by TensorFlow")
     strict_data: bool = option(False, "an unreadable image is an error instead of being skipped")
+    exclude_file: str = option("", "CSV file whose first column names images not to train on, as tf-facenet clean "
+                               "writes it")
     filter_filename: str = option("", "HDF5 file of distances to class centres")
     filter_percentile: float = option(100.0, "keep images nearer than this percentile")
     filter_min_nrof_images_per_class: int = option(0, "drop classes with fewer images")

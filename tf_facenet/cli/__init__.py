@@ -9,6 +9,7 @@ from tf_facenet.lookup import lookup
 # Name → module with `Options` and `run(options)`. A module imports TensorFlow inside `run` only,
 # so that help answers at once.
 COMMANDS = {
+    "clean": "tf_facenet.cli.clean",
     "export": "tf_facenet.cli.export",
     "report": "tf_facenet.cli.report",
 }

@@ -1,5 +1,6 @@
 """From the data options to the faces to train on: load, choose people, drop bad files, filter."""
 
+import csv
 import logging
 
 import h5py
@@ -28,6 +29,8 @@ def training_faces(options):
     faces = data.load(options.data_dir)
     if options.people_file:
         faces = only_people(faces, options.people_file)
+    if options.exclude_file:
+        faces = without_listed(faces, options.exclude_file)
     with Progress(len(faces), "Reading images", quiet=options.quiet) as bar:
         faces, bad = check.readable(faces, progress=bar.update)
     if bad:
@@ -54,6 +57,23 @@ def only_people(faces, path):
         raise ValueError(f"--people_file {path!r} names none of the {faces.num_classes} people of "
                          f"--data_dir; they are called {faces.names[0]!r} and so on")
     return faces.select(np.isin(faces.labels, chosen))
+
+
+def without_listed(faces, path):
+    """Drop the images named in the first column of a CSV file with a header line.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it names images, but none of these.
+    """
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        listed = {row[0] for row in list(csv.reader(file))[1:] if row}
+    keep = np.array([sample not in listed for sample in faces.samples])
+    if listed and keep.all():
+        raise ValueError(f"--exclude_file {path!r} names no image of --data_dir, but for example "
+                         f"{min(listed)!r}; the images are called {faces.samples[0]!r:.200} and so on")
+    logger.info("Excluded: %d images that %s names", np.sum(~keep), path)
+    return faces.select(keep)
 
 
 def without_outliers(faces, options):

@@ -7,8 +7,10 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from tf_facenet.inference import model_file
+from tf_facenet.training import cleaning
 from tf_facenet.training.checkpoints import Checkpoints, read_arrays
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ def load(backbone, path):
 def load_head(head, path, class_names):
     """Copy the head of a run that was trained on the same people; otherwise it stays new.
 
+    After ``tf-facenet clean`` a head with one centre a class starts from the dominant ones.
+
     Args:
         head: Keras layer.
         path: what `load` was given; only a run folder with checkpoints holds a head.
@@ -65,6 +69,13 @@ def load_head(head, path, class_names):
     Returns:
         Whether the head was loaded.
     """
+    dominant = Path(path, cleaning.CENTERS)
+    if dominant.is_file() and getattr(head, "sub_centers", 0) == 1:
+        rows = cleaning.read_dominant(dominant, class_names)
+        if rows is not None and rows.shape == tuple(head.centers.shape):
+            head.centers.assign(rows)
+            logger.info("Pretrained model: the head starts from the dominant centres of %s", path)
+            return True
     paths = Checkpoints(Path(path, "checkpoints")).paths()
     if not paths:
         logger.info("Pretrained model: the head is new; %s holds none", path)
@@ -75,7 +86,11 @@ def load_head(head, path, class_names):
                     len(class_names), ", of other names" * (len(before) == len(class_names)))
         return False
     arrays = read_arrays(paths[-1], "model")
-    head.set_weights([arrays[variable.path] for variable in head.weights])
+    weights = [arrays.get(variable.path) for variable in head.weights]
+    if [np.shape(weight) for weight in weights] != [tuple(variable.shape) for variable in head.weights]:
+        logger.info("Pretrained model: the head is new; %s had another one", path)
+        return False
+    head.set_weights(weights)
     logger.info("Pretrained model: the head is loaded; the classes are the same")
     return True
 
