@@ -47,7 +47,7 @@ def make_loop(strategy, optimizer="MOM", accumulation_steps=1, center=True, batc
             center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
         average = optimizers.WeightAverage(trainer.averaged_variables, 0.9)
         made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
-    distribution.prepare(trainer, strategy)
+    distribution.prepare(trainer, strategy, BATCH)
     return Loop(trainer, made, strategy, average, accumulation_steps)
 
 

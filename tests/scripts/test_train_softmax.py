@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 
 import cv2
 import numpy as np
@@ -43,6 +44,29 @@ def run(tmp_path_factory):
         "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
         "--lfw_distance_metric", "1", "--lfw_use_flipped_images", "--lfw_subtract_mean",
         "--log_histograms", "--export", "saved_model")
+
+
+@pytest.mark.parametrize("arguments", [
+    "arcface --scale 16 --margin 0.3 --sub_centers 2 --sample_rate 0.8 --interclass_filtering_threshold 0.4",
+    "adaface --scale auto", "combined --m1 1 --m2 0.3 --m3 0.2 --gradient straight_through --easy_margin",
+    "sphereface --margin 4 --annealing", "magface", "curricularface --past_pi fallback"])
+def test_margin_heads_train_validate_and_resume(tmp_path, arguments):
+    options = ["--head", *arguments.split(), "--data_dir", "drawn:people=15,images=5,size=32",
+               "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1"]
+    run = train(tmp_path / "two", *options)
+    assert all(np.isfinite(float(row["val_xent"])) for row in rows(run) if row["val_xent"])
+    one = train(tmp_path / "one", *options, "--max_nrof_epochs", "1")
+    resumed = train(tmp_path / "one", "--resume", str(one), "--max_nrof_epochs", "2")
+    for row, again in zip(rows(run), rows(resumed), strict=True):
+        assert float(again["loss"] or 0) == pytest.approx(float(row["loss"] or 0), rel=1e-6)
+
+
+def test_a_loss_that_does_not_fall_is_said(tmp_path, capsys):
+    train(tmp_path, "--data_dir", "drawn:people=60,images=2,size=32", "--head", "arcface", "--learning_rate", "1e-7",
+          "--epoch_size", "100")
+    output = capsys.readouterr().out
+    assert re.search(r"Cross-entropy of an untrained network: \d+\.\d\d", output)
+    assert re.search(r"After 200 steps the cross-entropy is [\d.]+; an untrained network has [\d.]+", output)
 
 
 def test_the_run_folder_is_complete(run):
@@ -220,6 +244,14 @@ MISTAKES = {
                                    "--batch_size is 9; expected a multiple of 2"),
     "too small a split": (["--validation_set_split_ratio", "0.5",
                            "--min_nrof_val_images_per_class", "50"], "0 people keep enough"),
+    "unknown head": (["--head", "arcfase"], "Unknown head 'arcfase'. Choose one of: adaface, arcface,"),
+    "option of another head": (["--scale", "30"], "Head 'softmax' takes no 'scale'; it takes no options"),
+    "margin in degrees": (["--head", "arcface", "--margin", "28.6"], "margin is 28.6; expected 0 to 1.5708"),
+    "a rising target": (["--head", "combined", "--m2", "-0.3"], "make the target larger than cos"),
+    "no sample": (["--head", "arcface", "--sample_rate", "0"], "sample_rate is 0.0; expected above 0 up to 1"),
+    "sample smaller than a batch": (["--head", "arcface", "--sample_rate", "0.5"],
+                                    "sample_rate 0.5 of 2 classes is 1; a batch of 10 may hold more"),
+    "no scale": (["--head", "arcface", "--scale", "big"], "argument --scale: invalid scale value: 'big'"),
     "people file of other people": (["--people_file", "{tmp}/people.txt"],
                                     "names none of the 2 people"),
 }

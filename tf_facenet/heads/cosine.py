@@ -93,20 +93,19 @@ class CosineHead(Head):
         self.built = True
 
     def draw(self, labels):
-        """Classes for one step: those of the labels [B] and others at random, sorted, [num_sampled].
-
-        Raises:
-            ValueError: the batch may hold more classes than there is room for.
-        """
-        if labels.shape[0] > self.num_sampled:
-            raise ValueError(
-                f"sample_rate {self.sample_rate} of {self.num_classes} classes is {self.num_sampled};"
-                f" a batch of {labels.shape[0]} may hold more. Raise the rate or lower the batch size")
+        """Classes for one step: those of the labels [B] and others at random, sorted, [num_sampled]."""
+        self.check_batch(labels.shape[0])
         order = keras.random.uniform((self.num_classes,), seed=self.seed_generator)
         first = ops.full((labels.shape[0],), 2.0)
         order = ops.scatter_update(order, ops.cast(labels, "int32")[:, None], first)
         _, classes = ops.top_k(order, self.num_sampled, sorted=False)
         return ops.sort(classes)
+
+    def check_batch(self, batch_size):
+        if batch_size > self.num_sampled and self.samples:
+            raise ValueError(
+                f"sample_rate {self.sample_rate} of {self.num_classes} classes is {self.num_sampled};"
+                f" a batch of {batch_size} may hold more. Raise the rate or lower the batch size")
 
     def rows(self, classes):
         """Rows of `centers` that belong to classes [n]: [n·K]."""

@@ -36,5 +36,8 @@ class Head(keras.layers.Layer):
         """A term of the loss beside the cross-entropy, a scalar."""
         return ops.zeros(())
 
+    def check_batch(self, batch_size):
+        """Raise ValueError if a batch of that size is too large for the head."""
+
     def synchronize(self, num_replicas):
         """Take statistics of a batch over that many replicas."""

@@ -37,8 +37,13 @@ def strategy(options):
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
 
 
-def prepare(trainer, strategy):
-    """Let batch normalisation use TensorFlow's own kernel, and statistics those of all replicas."""
+def prepare(trainer, strategy, batch_size):
+    """Let batch normalisation use TensorFlow's own kernel, and statistics those of all replicas.
+
+    Raises:
+        ValueError: the head cannot take batches of that size.
+    """
+    trainer.head.check_batch(batch_size)
     fuse_batch_norms(trainer.backbone)
     if strategy.num_replicas_in_sync > 1:
         for layer in trainer.backbone.layers:

@@ -56,11 +56,13 @@ class LossWatch:
             return
         self.done = True
         xent = float(np.mean([terms["xent"] for _, terms in steps]))
-        if any(abs(xent - value) < 0.01 * value for value in UNDERFLOWS):
-            logger.warning("After %d steps the cross-entropy is %.2f, the logarithm of the smallest "
-                           "probability: the targets' vanish. %s", steps[-1][0], xent,
-                           REMEDIES.capitalize())
-        elif xent > 0.95 * self.expected:
+        if xent < 0.95 * self.expected:
+            return
+        if xent > 1.05 * self.expected and any(abs(xent / value - 1) < 0.01 for value in UNDERFLOWS):
+            logger.warning("After %d steps the cross-entropy is %.2f, minus the logarithm of the "
+                           "smallest number: the targets have no probability left. %s",
+                           steps[-1][0], xent, REMEDIES.capitalize())
+        else:
             logger.warning("After %d steps the cross-entropy is %.2f; an untrained network has %.2f. "
                            "If it does not fall soon, %s", steps[-1][0], xent, self.expected,
                            REMEDIES)
