@@ -137,6 +137,20 @@ def test_draws_follow_the_seed_and_go_on_after_a_restore():
     assert numpy(restored.draw(labels)).tolist() == expected
 
 
+def test_a_compiled_step_on_a_sample_is_the_same():
+    head, (features, labels) = create(sample_rate=0.75, sub_centers=2), inputs()
+    sample(head, labels)
+
+    def loss(features):
+        logits, targets = head(features, labels, training=True)
+        return ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
+
+    value, (gradient,) = value_and_grad(loss, features)
+    compiled, (compiled_gradient,) = value_and_grad(loss, features, compiled=True)
+    assert compiled == pytest.approx(value, rel=1e-5)
+    np.testing.assert_allclose(compiled_gradient, gradient, atol=1e-5)
+
+
 def test_a_batch_must_fit_into_the_sample():
     with pytest.raises(ValueError, match="sample_rate 0.5 of 12 classes is 6; a batch of 8 may hold more. Raise"):
         create(sample_rate=0.5).draw(inputs()[1])
