@@ -24,7 +24,7 @@ demo: .venv/installed
 
 test: .venv/installed-test oracle
 	$(BIN)/ruff check .
-	$(BIN)/pylint tf_facenet train_softmax.py validate_on_lfw.py
+	$(BIN)/pylint tf_facenet train_softmax.py train_tripletloss.py validate_on_lfw.py
 	$(BIN)/pytest -n 2 --dist worksteal
 	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/heads tests/losses
 

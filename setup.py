@@ -18,7 +18,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["tf_facenet", "tf_facenet.*"]),
     package_data={"tf_facenet.training": ["learning_rate_schedules/*.txt"]},
-    py_modules=["train_softmax", "validate_on_lfw"],
+    py_modules=["train_softmax", "train_tripletloss", "validate_on_lfw"],
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.10",

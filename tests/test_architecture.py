@@ -63,7 +63,7 @@ def test_files_are_short_and_say_what_they_are(path):
     assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
 
 
-@pytest.mark.parametrize("script", ["train_softmax.py", "validate_on_lfw.py"])
+@pytest.mark.parametrize("script", ["train_softmax.py", "train_tripletloss.py", "validate_on_lfw.py"])
 def test_scripts_are_recipes(script):
     assert len((ROOT / script).read_text().splitlines()) <= 70
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.conftest import ROOT
 from tf_facenet import cli, config
-from tf_facenet.options import LfwOptions, SoftmaxOptions
+from tf_facenet.options import LfwOptions, SoftmaxOptions, TripletOptions
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SCRIPTS = {"train_softmax.py": SoftmaxOptions, "validate_on_lfw.py": LfwOptions}
+SCRIPTS = {"train_softmax.py": SoftmaxOptions, "train_tripletloss.py": TripletOptions, "validate_on_lfw.py": LfwOptions}
 
 
 def commands(path):

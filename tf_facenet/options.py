@@ -39,6 +39,7 @@ class RunOptions:
     epoch_size: int = option(1000, "batches per epoch; 0 = as many as the data holds")
     log_every_n_steps: int = option(10, "steps between log lines")
     log_histograms: bool = option(False, "histograms of weights in TensorBoard, each epoch")
+    prelogits_hist_max: float = option(10.0, "upper edge of the histogram of the features")
     checkpoint_every_n_steps: int = option(0, "checkpoint also inside an epoch; 0 = at its end")
     keep_checkpoints: int = option(3, "number of checkpoints kept")
     export: str = option("", "formats to export to at the end, comma separated: saved_model")
@@ -158,7 +159,6 @@ class LossOptions:
     center_loss_alfa: float = option(0.95, "centres keep this share of themselves at each update")
     prelogits_norm_loss_factor: float = option(0.0, "factor of the norm of the features")
     prelogits_norm_p: float = option(1.0, "order of that norm")
-    prelogits_hist_max: float = option(10.0, "upper edge of the histogram of the features")
 
     def check(self):
         """Raise ValueError for values that cannot work."""
@@ -200,14 +200,48 @@ class HeadOptions:
 
 
 @dataclass(kw_only=True)
-class ValidationOptions:
-    """Validation on held-out images and on LFW."""
+class TripletLossOptions:
+    """Triplets."""
 
-    validate_every_n_epochs: int = option(5, "epochs between validations on held-out images")
-    validate_every_n_steps: int = option(0, "steps between validations and LFW runs instead; "
-                                         "0 = count epochs")
+    alpha: float = option(0.2, "margin, in units of the distance")
+    people_per_batch: int = option(18, "people in a batch, P; its size is P x K")
+    images_per_person: int = option(5, "images of each in a batch, K; people with fewer make room for more people")
+    mining: str = option("semi_hard", "which triplets of a batch count", choices=("semi_hard", "hard", "all"))
+    triplet_distance: str = option("squared-L2", "distance of embeddings of length 1",
+                                   choices=("squared-L2", "L2", "angular"))
+    soft: bool = option(False, "log(1 + exp(x)) instead of a margin")
+    softmax_loss_factor: float = option(0.0, "factor of the cross-entropy of a softmax layer beside the triplets")
+    weight_decay: float = option(0.0, "L2 factor w: w/2 times the squared kernels")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 2, "people_per_batch", "images_per_person")
+        _at_least(self, 0, "softmax_loss_factor", "weight_decay")
+        if not self.alpha > 0:
+            raise ValueError(f"--alpha is {self.alpha}; expected above 0, such as 0.2")
+        self.batch_size = self.people_per_batch * self.images_per_person
+
+
+@dataclass(kw_only=True)
+class ValidationOptions:
+    """Validation on held-out images."""
+
+    validate_every_n_epochs: int = option(5, "epochs between validations")
     validation_set_split_ratio: float = option(0.0, "share of each person's images held out")
     min_nrof_val_images_per_class: int = option(0, "drop classes with fewer training images")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        _at_least(self, 1, "validate_every_n_epochs")
+        _at_least(self, 0, "min_nrof_val_images_per_class")
+        _between(self, 0.0, 0.99, "validation_set_split_ratio")
+
+
+@dataclass(kw_only=True)
+class VerificationOptions:
+    """Verification on LFW."""
+
+    validate_every_n_steps: int = option(0, "steps between validations and LFW runs, instead of epochs")
     lfw_dir: str = option("", "folder of LFW-like faces, or drawn[:...]; empty = no verification")
     lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
     lfw_every_n_epochs: int = option(1, "epochs between LFW runs")
@@ -221,10 +255,9 @@ class ValidationOptions:
 
     def check(self):
         """Raise ValueError for values that cannot work."""
-        _at_least(self, 1, "validate_every_n_epochs", "lfw_every_n_epochs", "lfw_batch_size")
-        _at_least(self, 0, "validate_every_n_steps", "min_nrof_val_images_per_class")
+        _at_least(self, 1, "lfw_every_n_epochs", "lfw_batch_size")
+        _at_least(self, 0, "validate_every_n_steps")
         _at_least(self, 2, "lfw_nrof_folds")
-        _between(self, 0.0, 0.99, "validation_set_split_ratio")
 
 
 class _Checked:
@@ -235,9 +268,15 @@ class _Checked:
 
 
 @dataclass(kw_only=True)
-class SoftmaxOptions(_Checked, ValidationOptions, LossOptions, HeadOptions, OptimizerOptions,
+class SoftmaxOptions(_Checked, VerificationOptions, ValidationOptions, LossOptions, HeadOptions, OptimizerOptions,
                      ModelOptions, DataOptions, DeviceOptions, RunOptions):
     """Train a face-embedding network as a classifier: softmax and center loss, or a margin head."""
+
+
+@dataclass(kw_only=True)
+class TripletOptions(_Checked, VerificationOptions, TripletLossOptions, OptimizerOptions,
+                     ModelOptions, DataOptions, DeviceOptions, RunOptions):
+    """Train a face-embedding network by triplets."""
 
 
 @dataclass(kw_only=True)

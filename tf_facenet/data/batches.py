@@ -8,6 +8,7 @@ import logging
 import os
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
@@ -27,8 +28,11 @@ class Augmentation:
 
 
 def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
-                     num_threads=None):
+                     num_threads=None, images_per_person=0):
     """Endless shuffled batches; each pass over the faces has each image once, in its own order.
+
+    With `images_per_person` K, a batch is people drawn at random, one after the other, each with up
+    to K images; people with fewer have all of theirs, and the last one may be cut.
 
     Batch k depends on nothing but the faces, `batch_size`, `seed` and k: training that stopped
     after k batches goes on with ``start=k``. A file that cannot be read any more is replaced by
@@ -42,12 +46,14 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
         seed: integer.
         start: number of the first batch.
         num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+        images_per_person: K; 0 = images as they come.
 
     Returns:
         `tf.data.Dataset` of (images uint8 [B, height, width, 3], labels int32 [B]).
 
     Raises:
-        ValueError: there are no faces, or `batch_size` is not positive.
+        ValueError: there are no faces, or `batch_size` is not positive, or K images of each person
+            do not fill a batch.
         tf.errors.InvalidArgumentError: while iterating, if no image of a batch can be read.
     """
     _check(len(faces), batch_size)
@@ -66,7 +72,8 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
         return pixels, tf.gather(labels, tf.gather(rows, places))
 
     steps = tf.data.Dataset.range(start, tf.int64.max)
-    rows = _shuffled(len(faces), batch_size, seed, start)
+    rows = (_people(faces.labels, batch_size, images_per_person, seed, start) if images_per_person
+            else _shuffled(len(faces), batch_size, seed, start))
     return _parallel(tf.data.Dataset.zip((steps, rows)), batch, num_threads)
 
 
@@ -164,6 +171,43 @@ def _shuffled(count, batch_size, seed, start):
 
     passes = tf.data.Dataset.range(first, tf.int64.max).map(rest_of_pass)
     return passes.rebatch(batch_size, drop_remainder=True)
+
+
+def check_people(labels, batch_size, images_per_person):
+    """Raise ValueError unless images of people fill a batch, and some show the same person."""
+    counts = np.bincount(labels)
+    if counts.max() < 2:
+        raise ValueError(f"None of the {len(counts)} people of --data_dir has two images; triplets need an anchor and"
+                         " a positive of one person. Train with train_softmax.py, or add images")
+    available = int(np.minimum(counts, images_per_person).sum())
+    if available < batch_size:
+        raise ValueError(f"A batch of {batch_size} images, at most {images_per_person} of a person, needs more "
+                         f"than the {available} that {len(counts)} people have. Lower --people_per_batch")
+
+
+def _people(labels, batch_size, images_per_person, seed, start):
+    """Endless dataset of rows int64 [B], person after person."""
+    check_people(labels, batch_size, images_per_person)
+    counts = np.bincount(labels)
+    images = _constant(np.argsort(labels, kind="stable"), tf.int64)  # person after person
+    firsts, counts = _constant(np.cumsum(counts) - counts, tf.int64), _constant(counts, tf.int64)
+
+    def batch(step):
+        people = tf.random.experimental.stateless_shuffle(
+            tf.range(tf.size(counts)), [2 * seed, 2 * step])[:batch_size]  # each has an image
+        sizes = tf.gather(counts, people)
+        ends = tf.cumsum(sizes)
+        places = tf.range(ends[-1])
+        person = tf.searchsorted(ends, places, side="right")
+        begin = tf.gather(ends - sizes, person)
+        keys = tf.random.stateless_uniform(tf.shape(places), [2 * seed, 2 * step + 1], dtype=tf.float64)
+        # Sorted by person and, within, by chance; a person's first K of them are taken.
+        order = tf.argsort(tf.cast(person, tf.float64) + keys)
+        chosen = tf.boolean_mask(order, places - begin < images_per_person)[:batch_size]
+        rows = tf.gather(places - begin + tf.gather(firsts, tf.gather(people, person)), chosen)
+        return tf.ensure_shape(tf.gather(images, rows), [batch_size])
+
+    return tf.data.Dataset.range(start, tf.int64.max).map(batch)
 
 
 def _parallel(dataset, function, num_threads):

@@ -42,7 +42,8 @@ class History:
     """
 
     COLUMNS = ("step", "epoch", "time", "learning_rate", "loss", "xent", "reg_loss", "accuracy",
-               "center_loss", "prelogits_norm", "val_loss", "val_xent", "val_accuracy",
+               "center_loss", "prelogits_norm", "triplet_loss", "active_share", "positive_distance",
+               "negative_distance", "val_loss", "val_xent", "val_accuracy",
                "lfw_accuracy", "lfw_val", "lfw_far", "lfw_auc", "lfw_eer")
 
     def __init__(self, folder, step):
@@ -207,11 +208,8 @@ class Hooks:
         rate = float(self.plan.learning_rate(step - 1))
         self.history.add(step, epoch=epoch, time=seconds, learning_rate=rate, **terms)
         if not self.options.quiet:
-            logger.info(
-                "Epoch: [%d][%d/%d]\tTime %.3f\tLoss %2.3f\tXent %2.3f\tRegLoss %2.3f\t"
-                "Accuracy %2.3f\tLr %2.5f\tCl %2.3f", epoch, batch, self.plan.epoch_size, seconds,
-                terms["loss"], terms["xent"], terms["reg_loss"], terms["accuracy"], rate,
-                terms["center_loss"])
+            logger.info("Epoch: [%d][%d/%d]\tTime %.3f\t%s", epoch, batch, self.plan.epoch_size,
+                        seconds, self.loop.trainer.line(terms, rate))
         self._bar.update(step, f"loss {terms['loss']:.3f}")
 
     def _position(self, step):

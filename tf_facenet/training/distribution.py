@@ -49,7 +49,26 @@ def prepare(trainer, strategy, batch_size):
         for layer in trainer.backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
+        trainer.all_rows = all_rows
         trainer.head.synchronize(strategy.num_replicas_in_sync)
+
+
+def all_rows(rows):
+    """Rows [R·B, …] of all R replicas, in their order; the gradient comes back to each its own."""
+    return _gathered(rows) if rows.dtype.is_floating else _context().all_gather(rows, axis=0)
+
+
+@tf.custom_gradient
+def _gathered(rows):
+    def gradient(upstream):
+        total = _context().all_reduce(tf.distribute.ReduceOp.SUM, upstream)
+        return tf.reshape(total, [-1, *rows.shape])[_context().replica_id_in_sync_group]
+
+    return _context().all_gather(rows, axis=0), gradient
+
+
+def _context():
+    return tf.distribute.get_replica_context()
 
 
 def _check_batch_size(options, num_replicas):

@@ -19,7 +19,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         trainer: `FaceTrainer`, created in the scope of `strategy`.
         faces: `Faces` to train on.
         plan: `schedules.Plan`.
-        options: `options.SoftmaxOptions`.
+        options: `options.SoftmaxOptions` or `options.TripletOptions`.
         run: `runs.Run`.
         strategy: tf.distribute strategy.
         held_out: `Faces` to validate on, or None.
@@ -44,18 +44,17 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
-    expected = watch.expected_loss(trainer.head, options.embedding_size)
-    logger.info("Cross-entropy of an untrained network: %.2f", expected)
     hooks = callbacks.Hooks(
         loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
-        watch.LossWatch(expected, watch.patience(plan.epoch_size), loop.step),
+        trainer.watch(watch.patience(plan.epoch_size), loop.step),
         metadata, options.log_histograms and _first_batch(faces, options),
         held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))
     batches = training_batches(
         faces, options.batch_size, options.image_size,
         Augmentation(options.random_crop, options.random_flip, options.random_rotate),
-        options.seed, start=loop.step, num_threads=options.nrof_preprocess_threads or None)
+        options.seed, start=loop.step, num_threads=options.nrof_preprocess_threads or None,
+        images_per_person=trainer.images_per_person)
     try:
         return _run(loop, batches, hooks)
     finally:

@@ -1,9 +1,14 @@
 """Backbone and head as one Keras model, with the terms of the training loss."""
 
+import logging
+
 import keras
 from keras import ops
 
 from tf_facenet.losses import kernel_decay, prelogits_norm
+from tf_facenet.training import watch
+
+logger = logging.getLogger(__name__)
 
 
 class FaceTrainer(keras.Model):
@@ -25,6 +30,7 @@ class FaceTrainer(keras.Model):
     def __init__(self, backbone, head, center_loss=None, *, center_loss_factor=0.0,
                  weight_decay=0.0, prelogits_norm_loss_factor=0.0, prelogits_norm_p=1.0):
         super().__init__(name="trainer")
+        self.images_per_person = 0  # of a batch; 0 = as they come
         self.backbone = backbone
         self.head = head
         self.center_loss = center_loss
@@ -52,20 +58,39 @@ class FaceTrainer(keras.Model):
             ``prelogits_norm`` without; ``accuracy`` of the scores, which know no margin.
         """
         features = ops.cast(features, "float32")
-        scores, targets = self.head.scores(features, labels, training)
-        logits = self.head.logits(scores, targets, features, training)
-        xent = ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
-        hits = ops.equal(ops.argmax(scores, axis=-1), ops.cast(targets, "int32"))
+        xent, accuracy = self.cross_entropy(features, labels, training)
         norm = prelogits_norm(features, self.prelogits_norm_p)
         center = (self.center_loss(features, labels, training=training) if self.center_loss
                   else ops.zeros(()))
         reg_loss = (self.head.penalty(features) + self.center_loss_factor * center
-                    + self.prelogits_norm_loss_factor * norm)
-        if self.weight_decay:
-            reg_loss = reg_loss + self.weight_decay * kernel_decay(self.trainable_variables)
-        return {"loss": xent + reg_loss, "xent": xent, "reg_loss": reg_loss,
-                "accuracy": ops.mean(ops.cast(hits, "float32")),
+                    + self.prelogits_norm_loss_factor * norm + self.decay())
+        return {"loss": xent + reg_loss, "xent": xent, "reg_loss": reg_loss, "accuracy": accuracy,
                 "center_loss": center, "prelogits_norm": norm}
+
+    def cross_entropy(self, features, labels, training=False):
+        """Mean cross-entropy of the head's logits, and accuracy of its scores."""
+        scores, targets = self.head.scores(features, labels, training)
+        logits = self.head.logits(scores, targets, features, training)
+        xent = ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
+        hits = ops.equal(ops.argmax(scores, axis=-1), ops.cast(targets, "int32"))
+        return xent, ops.mean(ops.cast(hits, "float32"))
+
+    def decay(self):
+        """The weight decay's share of the loss."""
+        if not self.weight_decay:
+            return 0.0
+        return self.weight_decay * kernel_decay(self.trainable_variables)
+
+    def line(self, terms, rate):
+        """What a log line says of a step: its terms in facenet's words, and the learning rate."""
+        return (f"Loss {terms['loss']:2.3f}\tXent {terms['xent']:2.3f}\tRegLoss {terms['reg_loss']:2.3f}\t"
+                f"Accuracy {terms['accuracy']:2.3f}\tLr {rate:2.5f}\tCl {terms['center_loss']:2.3f}")
+
+    def watch(self, patience, step):
+        """What looks whether the run learns; says first what an untrained network has."""
+        expected = watch.expected_loss(self.head, self.backbone.output_shape[-1])
+        logger.info("Cross-entropy of an untrained network: %.2f", expected)
+        return watch.LossWatch(expected, patience, step)
 
     @property
     def averaged_variables(self):

@@ -68,6 +68,40 @@ class LossWatch:
                            REMEDIES)
 
 
+class CollapseWatch:
+    """Warns once if triplet training pulls all embeddings into one point.
+
+    Then every distance goes to 0 and the loss to what a triplet without distances costs: the
+    margin (facenet's users see 0.2 for ever).
+
+    Args:
+        triplet_loss: the `losses.TripletLoss`.
+        step: finished steps.
+    """
+
+    SHRUNK = 0.1  # of the distance at first
+
+    def __init__(self, triplet_loss, step=0):
+        self.collapsed = float(triplet_loss.ramp.value(np.float32(triplet_loss.ramp.margin)))
+        self.first = None
+        self.done = False
+
+    def see(self, steps):
+        """Look at steps: a list of (step, dict of floats) with triplet loss and distances."""
+        means = {name: float(np.mean([terms[name] for _, terms in steps]))
+                 for name in ("triplet_loss", "negative_distance")}
+        self.first = self.first or means["negative_distance"]
+        at_the_margin = abs(means["triplet_loss"] / self.collapsed - 1) < 0.05
+        if not self.done and at_the_margin and means["negative_distance"] < self.SHRUNK * self.first:
+            self.done = True
+            logger.warning(
+                "After %d steps the triplet loss is %.3f, the cost of no distance at all, and different "
+                "people are %.3f apart (%.3f at first): the embeddings collapse into one point. Start "
+                "from a network trained with softmax (--pretrained_model), use --mining semi_hard, lower "
+                "--learning_rate or add --softmax_loss_factor 1", steps[-1][0], means["triplet_loss"],
+                means["negative_distance"], self.first)
+
+
 def patience(epoch_size):
     """Steps after which something must have been learned: an epoch, at least 200, at most 2,000."""
     return max(200, min(epoch_size, 2000))

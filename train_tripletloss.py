@@ -1,0 +1,61 @@
+"""Train a face-embedding network by triplets: an anchor nearer to its own person than to others.
+
+    python train_tripletloss.py --data_dir ~/faces --pretrained_model runs/20260101-120000
+
+The recipe: options → data → network and loss → fit. What each step does is in tf_facenet/.
+"""
+
+from tf_facenet import config, logs
+from tf_facenet.options import TripletOptions
+
+
+def main(argv=None):
+    """Train as the command line says; returns the exit status."""
+    options = config.parse(TripletOptions, argv, prog="train_tripletloss.py")
+    logs.to_stdout(options.quiet)
+    import keras
+
+    from tf_facenet import backbones, export, heads, losses  # after -h has been answered
+    from tf_facenet.data import batches, check, pairs, prepare
+    from tf_facenet.training import distribution, pretrained, runs, schedules
+    from tf_facenet.training.fit import fit
+    from tf_facenet.training.triplet_trainer import TripletTrainer
+
+    run = None
+    if options.resume:
+        run, options = runs.resume(options, config.given(TripletOptions, argv))
+    export.check_formats(options.export)
+    triplet_loss = losses.TripletLoss(
+        options.alpha, options.mining, options.triplet_distance, options.soft)
+
+    keras.utils.set_random_seed(options.seed)
+    strategy = distribution.strategy(options)
+    faces, bad_files = prepare.training_faces(options)
+    batches.check_people(faces.labels, options.batch_size, options.images_per_person)
+    with strategy.scope():
+        backbone = backbones.create(
+            options.model_def, options.image_size, options.embedding_size,
+            standardization=options.standardization, keep_probability=options.keep_probability)
+        head = options.softmax_loss_factor and heads.create(
+            "softmax", faces.num_classes, options.embedding_size)
+        trainer = TripletTrainer(
+            backbone, triplet_loss, options.images_per_person, head,
+            head_factor=options.softmax_loss_factor, weight_decay=options.weight_decay)
+    distribution.prepare(trainer, strategy, options.batch_size)
+    if options.pretrained_model and not options.resume:
+        pretrained.load(backbone, options.pretrained_model)
+    pretrained.freeze(backbone, options.freeze)
+
+    lfw = options.lfw_dir and pairs.load_pairs(
+        options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
+    plan = schedules.plan(options, len(faces))
+    run = run or runs.start(options)
+    check.write_bad_files(run.folder / "bad_files.txt", bad_files)
+    status = fit(trainer, faces, plan, options, run, strategy, pairs=lfw)
+    if status == 0:
+        export.export_all(run.model, options.export)
+    return status
+
+
+if __name__ == "__main__":
+    config.run(main)
