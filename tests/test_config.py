@@ -30,6 +30,14 @@ def test_facenets_flags_and_defaults():
             "learning_rate_schedule_file"} <= set(parsed)
 
 
+def test_head_options_are_those_that_were_given():
+    parsed = config.parse(SoftmaxOptions, ["--head", "arcface", "--margin", "0.3", "--scale", "auto"])
+    assert parsed.head_options == {"margin": 0.3, "scale": "auto"}
+    parsed = config.parse(SoftmaxOptions, ["--head", "cosface", "--sample_rate", "0.1", "--seed", "5", "--scale", "30"])
+    assert parsed.head_options == {"sample_rate": 0.1, "scale": 30.0, "seed": 5}
+    assert config.parse(SoftmaxOptions, []).head_options == {}
+
+
 def test_values_from_the_command_line():
     parsed = config.parse(SoftmaxOptions, ["--image_size", "112x96", "--random_flip",
                                            "--learning_rate", "-1", "--optimizer", "ADAM"])

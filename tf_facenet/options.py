@@ -193,10 +193,11 @@ class HeadOptions:
 
     @property
     def head_options(self):
-        """Those options that differ from their defaults, as `heads.create` takes them."""
+        """Those options that differ from their defaults, and the seed of a sample, as `heads.create` takes them."""
         values = {field.name: (getattr(self, field.name), field.default)
                   for field in fields(HeadOptions) if field.name != "head"}
-        return {name: value for name, (value, default) in values.items() if value != default}
+        given = {name: value for name, (value, default) in values.items() if value != default}
+        return {**given, "seed": self.seed} if "sample_rate" in given else given
 
 
 @dataclass(kw_only=True)
