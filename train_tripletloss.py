@@ -25,13 +25,14 @@ def main(argv=None):
     if options.resume:
         run, options = runs.resume(options, config.given(TripletOptions, argv))
     export.check_formats(options.export)
+    offline = options.mining == "offline"
     triplet_loss = losses.TripletLoss(
-        options.alpha, options.mining, options.triplet_distance, options.soft)
+        options.alpha, None if offline else options.mining, options.triplet_distance, options.soft)
 
     keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)
     faces, bad_files = prepare.training_faces(options)
-    batches.check_people(faces.labels, options.batch_size, options.images_per_person)
+    batches.check_people(faces.labels, 3 if offline else options.batch_size, options.images_per_person)
     with strategy.scope():
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size,

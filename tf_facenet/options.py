@@ -205,9 +205,14 @@ class TripletLossOptions:
     """Triplets."""
 
     alpha: float = option(0.2, "margin, in units of the distance")
-    people_per_batch: int = option(18, "people in a batch, P; its size is P x K")
-    images_per_person: int = option(5, "images of each in a batch, K; people with fewer make room for more people")
-    mining: str = option("semi_hard", "which triplets of a batch count", choices=("semi_hard", "hard", "all"))
+    people_per_batch: int = option(None, "people in a batch, P, whose size is P x K; offline: in a round (default 18, "
+                                   "offline 45)", type=int)
+    images_per_person: int = option(None, "images of each, K; people with fewer make room for more people (default 5, "
+                                    "offline 40)", type=int)
+    mining: str = option("semi_hard", "which triplets of a batch count; offline = facenet's rounds: sample people, "
+                         "embed, select", choices=("semi_hard", "hard", "all", "offline"))
+    mining_rule: str = option("vgg", "offline: negatives inside the margin (vgg, as facenet), or those of them that "
+                              "are farther than the positive", choices=("vgg", "semi_hard"))
     triplet_distance: str = option("squared-L2", "distance of embeddings of length 1",
                                    choices=("squared-L2", "L2", "angular"))
     soft: bool = option(False, "log(1 + exp(x)) instead of a margin")
@@ -216,11 +221,18 @@ class TripletLossOptions:
 
     def check(self):
         """Raise ValueError for values that cannot work."""
+        usual = (45, 40) if self.mining == "offline" else (18, 5)
+        self.people_per_batch = usual[0] if self.people_per_batch is None else self.people_per_batch
+        self.images_per_person = usual[1] if self.images_per_person is None else self.images_per_person
         _at_least(self, 2, "people_per_batch", "images_per_person")
         _at_least(self, 0, "softmax_loss_factor", "weight_decay")
         if not self.alpha > 0:
             raise ValueError(f"--alpha is {self.alpha}; expected above 0, such as 0.2")
-        self.batch_size = self.people_per_batch * self.images_per_person
+        if self.mining == "offline":
+            self.batch_size -= self.batch_size % 3  # whole triplets
+            _at_least(self, 3, "batch_size")
+        else:
+            self.batch_size = self.people_per_batch * self.images_per_person
 
 
 @dataclass(kw_only=True)

@@ -94,15 +94,39 @@ def evaluation_batches(samples, batch_size, image_size, num_threads=None):
         tf.errors.InvalidArgumentError: while iterating, if an image cannot be read; it names it.
     """
     _check(len(samples), batch_size)
-    loader = _Loader(samples, image_size, Augmentation())
+    return _in_order(_Loader(samples, image_size, Augmentation()),
+                     tf.zeros([len(samples), _Loader.NUM_DRAWS]), batch_size, num_threads)
 
+
+def _in_order(loader, draws, batch_size, num_threads):
     def batch(rows):
-        pixels, places = loader(rows, tf.zeros([tf.size(rows), _Loader.NUM_DRAWS]))
+        pixels, places = loader(rows, tf.gather(draws, rows))
         lost = loader.names_of_lost(rows, places)
         tf.debugging.Assert(tf.size(lost) == 0, ["These images cannot be read:", lost])
         return pixels
 
-    return _parallel(tf.data.Dataset.range(len(samples)).batch(batch_size), batch, num_threads)
+    return _parallel(tf.data.Dataset.range(len(draws)).batch(batch_size), batch, num_threads)
+
+
+def augmented_images(samples, image_size, augmentation, seed, batch_size=100):
+    """All images in order, each decoded and changed at random once.
+
+    Args:
+        samples: N paths or bytes of encoded images.
+        image_size: one number or (height, width).
+        augmentation: `Augmentation`.
+        seed: two integers; the same give the same images.
+        batch_size: images that one thread decodes at a time.
+
+    Returns:
+        uint8 [N, height, width, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: an image cannot be read; it names it.
+    """
+    draws = tf.random.stateless_uniform([len(samples), _Loader.NUM_DRAWS], seed)
+    return np.concatenate([batch.numpy() for batch in _in_order(
+        _Loader(samples, image_size, augmentation), draws, batch_size, None)])
 
 
 class _Loader:

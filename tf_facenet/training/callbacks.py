@@ -258,6 +258,7 @@ class Hooks:
         """Write a checkpoint of the current step."""
         path = self.checkpoints.save(self.loop.state(), self.loop.step,
                                      threshold=self.metadata["threshold"],
+                                     batches=self.loop.batches_state(),
                                      options=config.to_dict(self.options))
         logger.info("Checkpoint %s", path)
 

@@ -55,7 +55,8 @@ def prepare(trainer, strategy, batch_size):
 
 def all_rows(rows):
     """Rows [R·B, …] of all R replicas, in their order; the gradient comes back to each its own."""
-    return _gathered(rows) if rows.dtype.is_floating else _context().all_gather(rows, axis=0)
+    gathered = _gathered(rows) if rows.dtype.is_floating else _context().all_gather(rows, axis=0)
+    return tf.reshape(gathered, [_context().num_replicas_in_sync * rows.shape[0], *rows.shape[1:]])
 
 
 @tf.custom_gradient

@@ -7,6 +7,7 @@ from tf_facenet.data.batches import Augmentation, evaluation_batches, training_b
 from tf_facenet.training import callbacks, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
+from tf_facenet.training.rounds import Rounds
 from tf_facenet.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         loop = Loop(trainer, optimizer, strategy, average, options.accumulation_steps)
     checkpoints = Checkpoints(run.checkpoints, options.keep_checkpoints)
     metadata = describe(trainer.backbone, faces, options)
+    manifest = {}
     if options.resume:
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
@@ -50,15 +52,22 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         metadata, options.log_histograms and _first_batch(faces, options),
         held_out and callbacks.Validation(held_out, trainer, options),
         pairs and callbacks.Verification(pairs, trainer.backbone, options))
-    batches = training_batches(
-        faces, options.batch_size, options.image_size,
-        Augmentation(options.random_crop, options.random_flip, options.random_rotate),
-        options.seed, start=loop.step, num_threads=options.nrof_preprocess_threads or None,
-        images_per_person=trainer.images_per_person)
+    batches = _batches(trainer, faces, options, loop.step, manifest.get("batches"))
+    loop.batches_state = getattr(batches, "state", dict)
     try:
         return _run(loop, batches, hooks)
     finally:
         hooks.close()
+
+
+def _batches(trainer, faces, options, start, state):
+    augmentation = Augmentation(options.random_crop, options.random_flip, options.random_rotate)
+    if getattr(options, "mining", "") == "offline":
+        return Rounds(faces, trainer.backbone, options, augmentation, state)
+    return training_batches(
+        faces, options.batch_size, options.image_size, augmentation, options.seed, start=start,
+        num_threads=options.nrof_preprocess_threads or None,
+        images_per_person=trainer.images_per_person)
 
 
 def _run(loop, batches, hooks):

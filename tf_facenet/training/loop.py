@@ -34,6 +34,7 @@ class Loop:
         self.average = average
         self.accumulation_steps = accumulation_steps
         self.step = 0
+        self.batches_state = dict  # what besides the step decides the next batch
         # Keras would clip the gradient of each replica, before it adds them up.
         self.clip_norm, optimizer.global_clipnorm = optimizer.global_clipnorm, None
         with strategy.scope():
@@ -50,8 +51,8 @@ class Loop:
         """Train until `last_step`, or until `stop` asks.
 
         Args:
-            batches: endless tf.data.Dataset of global batches (images, labels) that begins at
-                batch ``self.step``.
+            batches: endless global batches (images, labels) that begin at batch ``self.step``: a
+                tf.data.Dataset, or an iterator of arrays that is asked for a batch when it is due.
             last_step: number of steps of the whole run.
             hooks: object with ``due(step)`` and ``after(steps)``, which gets the terms of all
                 steps since it was last due: a list of (step, dict of floats).
@@ -60,7 +61,8 @@ class Loop:
         Raises:
             NonFiniteError: names the step.
         """
-        batches = iter(self.strategy.experimental_distribute_dataset(batches))
+        batches = (iter(self.strategy.experimental_distribute_dataset(batches))
+                   if isinstance(batches, tf.data.Dataset) else map(self._dealt, batches))
         pending = []
         while self.step < last_step and not stop.signal:
             terms = self._train_step(*next(batches))
@@ -70,6 +72,16 @@ class Loop:
                 # Reading a tensor waits for the device, so it is done for several steps at once.
                 hooks.after(_read(pending))
                 pending = []
+
+    def _dealt(self, batch):
+        """Each replica's part of a batch."""
+        size = len(batch[0]) // self.strategy.num_replicas_in_sync
+
+        def part(context):
+            begin = context.replica_id_in_sync_group * size
+            return tuple(tf.convert_to_tensor(array[begin:begin + size]) for array in batch)
+
+        return self.strategy.experimental_distribute_values_from_function(part)
 
     @tf.function
     def _train_step(self, images, labels):
