@@ -48,8 +48,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("arguments", [
     "arcface --scale 16 --margin 0.3 --sub_centers 2 --sample_rate 0.8 --interclass_filtering_threshold 0.4",
-    "adaface --scale auto", "combined --m1 1 --m2 0.3 --m3 0.2 --gradient straight_through --easy_margin",
-    "sphereface --margin 4 --annealing", "magface", "curricularface --past_pi fallback"])
+    "adaface --scale auto --easy_margin", "sphereface --margin 4 --annealing --past_pi fallback"])
 def test_margin_heads_train_validate_and_resume(tmp_path, arguments):
     options = ["--head", *arguments.split(), "--data_dir", "drawn:people=15,images=5,size=32",
                "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1"]

@@ -36,10 +36,9 @@ def test_facenets_flags_and_defaults():
 
 
 @pytest.mark.parametrize("arguments", [
-    "--mining semi_hard", "--mining hard --soft", "--mining all --triplet_distance L2",
+    "--mining all --triplet_distance L2",
     "--softmax_loss_factor 0.5 --num_devices 2 --strategy mirrored",
-    "--mining offline --batch_size 10 --random_flip --random_crop",
-    "--mining offline --mining_rule semi_hard --alpha 0.5"])
+    "--mining offline --batch_size 10 --random_flip --random_crop"])
 def test_trains_verifies_and_resumes_exactly(tmp_path, arguments):
     options = [*arguments.split(), "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
                "--lfw_distance_metric", "1", "--lfw_flip", "sum", "--weight_decay", "1e-4"]

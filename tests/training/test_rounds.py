@@ -64,6 +64,10 @@ def test_seed_and_weights_decide():
     assert not np.array_equal(batch[1], next(other)[1])
 
 
+def test_going_on_from_before_the_first_round():
+    same(next(make()), next(make(state=make().state())))
+
+
 def test_going_on_in_the_middle_of_a_round():
     rounds = make()
     next(rounds)

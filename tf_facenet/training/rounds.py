@@ -39,11 +39,10 @@ class Rounds:
         self.embedder = Embedder(backbone, {"image_size": backbone.input_shape[1:3]},
                                  batch_size=options.lfw_batch_size)
         self.triplets_per_batch = max(1, options.batch_size // 3)
-        self.number, self.batch = (state["number"], state["batch"]) if state else (-1, 0)
-        self.rows = self.triplets = np.zeros((0, 3), int)
-        if state:
-            self.rows, self.triplets = np.array(state["rows"], int), np.array(state["triplets"], int).reshape(-1, 3)
-            self.images = self._decode()
+        state = state or {"number": -1, "batch": 0, "rows": [], "triplets": []}
+        self.number, self.batch = state["number"], state["batch"]
+        self.rows, self.triplets = np.array(state["rows"], int), np.array(state["triplets"], int).reshape(-1, 3)
+        self.images = self._decode() if len(self.rows) else None
 
     def state(self):
         """What decides the next batch, as JSON holds it."""
