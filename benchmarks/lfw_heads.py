@@ -209,8 +209,8 @@ def first_run(trainer, optimizer, settings, draws):
     return (weights, others, weights[:len(trainer.backbone.trainable_variables)], slots), numbers, draws
 
 
-def make_step(trainer, optimizer, args):
-    """A function of (state, numbers, images, labels, draw, t) that does training step t."""
+def make_step(trainer, optimizer, args, shown=("xent", "accuracy")):
+    """A function of (state, numbers, images, labels, draw, t) that does training step t and gives the shown terms."""
     rate = EpochSchedule([0], [1.0], 1, epochs=args.steps, decay="cosine", warmup_epochs=args.warmup_steps)
     weights, others = variables_of(trainer)
     rate_index = [variable.name for variable in optimizer.variables].index("learning_rate")
@@ -222,7 +222,7 @@ def make_step(trainer, optimizer, args):
         with keras.StatelessScope(state_mapping=mapping) as scope:
             terms = trainer.terms(trainer.backbone(images, training=True), labels, training=True)
             total = terms["loss"] + numbers["weight_decay"] * losses.kernel_decay(weights)
-        return total, ([scope.get_current_value(variable) for variable in others], terms["xent"], terms["accuracy"])
+        return total, ([scope.get_current_value(variable) for variable in others], *(terms[name] for name in shown))
 
     def step(state, numbers, images, labels, draw, t):
         values, others, averages, slots = state
