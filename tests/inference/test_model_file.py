@@ -7,12 +7,12 @@ import pytest
 from tests import process, tiny
 from tf_facenet import backbones
 from tf_facenet.inference import model_file
-from tf_facenet.inference.model_file import load_model, save_model
+from tf_facenet.inference.model_file import fingerprint, load_model, save_model, write_metadata
 
 METADATA = {"backbone": "tiny", "image_size": [20, 16], "embedding_size": 5, "template": "lfw",
             "standardization": "fixed", "color_order": "RGB", "class_names": ["Zoë", "山"],
             "threshold": {"value": 1.25}, "options": {"seed": 1}, "data_licence": "CC0",
-            "version": "0"}
+            "version": "0", "model_id": "the network's own"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_file_and_run_folder_give_back_network_and_metadata(model, pixels, tmp_p
     save_model(model, tmp_path / "run" / "model.keras", METADATA)
     for path in (tmp_path / "run", tmp_path / "run" / "model.keras", str(tmp_path / "run")):
         loaded, metadata = load_model(path)
-        assert metadata == METADATA
+        assert metadata == {**METADATA, "model_id": fingerprint(model)}
         np.testing.assert_array_equal(loaded(pixels), model(pixels))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["model.keras"]
 
@@ -167,3 +167,32 @@ def test_backbones_of_the_package_are_known_in_a_fresh_process(tmp_path):
             "print(load_model(sys.argv[1])[1]['embedding_size'])")
     done = process.python("-c", code, tmp_path / "m.keras")
     assert done.stdout.split() == ["8"], done.stderr
+
+
+def test_the_fingerprint_follows_the_weights(model, tmp_path):
+    save_model(model, tmp_path / "a.keras", {})
+    before = load_model(tmp_path / "a.keras")[1]["model_id"]
+    assert before == fingerprint(model)
+    weights = model.get_weights()
+    model.set_weights([weight + 1 for weight in weights])
+    assert fingerprint(model) != before
+    model.set_weights(weights)
+    assert fingerprint(model) == before
+    model.save(tmp_path / "foreign.keras")  # without our metadata
+    assert load_model(tmp_path / "foreign.keras")[1]["model_id"] == before
+
+
+def test_changed_metadata(model, tmp_path):
+    save_model(model, tmp_path / "model.keras", {"data_licence": "own", "threshold": None})
+    write_metadata(tmp_path, {"threshold": {"value": 1.0}})
+    loaded, metadata = load_model(tmp_path)
+    assert metadata["threshold"] == {"value": 1.0}
+    assert metadata["data_licence"] == "own"
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_metadata_of_no_model_file(tmp_path):
+    (tmp_path / "model.keras").write_text("text")
+    with pytest.raises(ValueError, match="only those can be changed"):
+        write_metadata(tmp_path, {})

@@ -1,6 +1,7 @@
 """Images → embeddings: the one way that validation, training and the commands share."""
 
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -101,7 +102,7 @@ class Embedder:
                              "or image.")
         if getattr(samples, "ndim", 1) == 1:
             different, rows = _different(samples)
-            images = _read(different, self.batch_size, self.image_size)
+            images = _read(different, rows, self.batch_size, self.image_size)
             dtype = tf.uint8
         else:
             images, rows, dtype = self._slices(samples), slice(None), samples.dtype
@@ -137,12 +138,13 @@ def _different(samples):
     return list(places), rows
 
 
-def _read(samples, batch_size, image_size):
-    """Batches uint8 [≤ B, H, W, 3]; an unreadable image is an OSError that names it."""
+def _read(samples, rows, batch_size, image_size):
+    """Batches uint8 [≤ B, H, W, 3]; an unreadable image is an OSError that names it, by its first row if it can."""
     try:
         yield from batches.evaluation_batches(samples, batch_size, image_size)
     except tf.errors.InvalidArgumentError as error:
         names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
+        names = re.sub(r"\(image (\d+) in memory", lambda found: f"(image {rows.index(int(found[1]))} in memory", names)
         raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error
 
 

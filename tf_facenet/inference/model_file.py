@@ -5,8 +5,10 @@ standardisation (which the network does by itself), the class names, the thresho
 Keras reads the file; without this package the extra member is ignored.
 """
 
+import hashlib
 import importlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -21,7 +23,7 @@ SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
 
 _DEFAULTS = {
     "backbone": "", "standardization": "", "color_order": "RGB", "template": "",
-    "class_names": [], "threshold": None, "options": {}, "data_licence": "", "version": "",
+    "class_names": [], "threshold": None, "options": {}, "data_licence": "", "version": "", "model_id": "",
 }
 
 
@@ -40,11 +42,47 @@ def save_model(model, path, metadata):
     """
     if Path(path).suffix != ".keras":
         raise ValueError(f"Cannot save a model as '{path}': expected a name that ends in .keras.")
-    text = json.dumps(metadata, indent=2, ensure_ascii=False)
+    text = _text({**metadata, "model_id": fingerprint(model)})
     with atomic_write(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(MEMBER, text)
+
+
+def fingerprint(model):
+    """Identity of a network: embeddings of networks with different ones cannot be compared."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def write_metadata(path, changes):
+    """Change some of the metadata of a model file, whole or not at all; the network stays as it is.
+
+    Args:
+        path: a ".keras" file that `save_model` wrote, or a folder that contains model.keras.
+        changes: dict of the keys to set.
+
+    Raises:
+        OSError: nothing is there, or it cannot be written.
+        ValueError: it is not such a file.
+    """
+    file = locate(path)
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"'{file}' is not a .keras file; only those can be changed. Change the model that it was "
+                         "exported from, and export again.")
+    with atomic_write(file) as temporary, zipfile.ZipFile(file) as old, zipfile.ZipFile(temporary, "w") as new:
+        stored = json.loads(old.read(MEMBER)) if MEMBER in old.namelist() else {}
+        for item in old.infolist():
+            if item.filename != MEMBER:
+                with old.open(item) as source, new.open(item, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+        new.writestr(MEMBER, _text({**stored, **changes}), zipfile.ZIP_DEFLATED)
+
+
+def _text(metadata):
+    return json.dumps(metadata, indent=2, ensure_ascii=False)
 
 
 def load_model(path):
@@ -75,7 +113,7 @@ def load_model(path):
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
-    return model, describe(model, stored, file)
+    return model, describe(model, {**stored, "model_id": stored.get("model_id") or fingerprint(model)}, file)
 
 
 def locate(path):
