@@ -53,6 +53,13 @@ def test_arrays(model, embedder, pixels, dtype):
     np.testing.assert_allclose(embeddings, unit(features(model, pixels)), atol=1e-6)
 
 
+@pytest.mark.parametrize("flip", ["none", "concat", "sum"])
+def test_quality_is_the_norm_of_the_features(model, embedder, pixels, flip):
+    embeddings, quality = embedder.embed(pixels, flip, quality=True)
+    np.testing.assert_array_equal(embeddings, embedder.embed(pixels, flip))
+    np.testing.assert_allclose(quality, np.linalg.norm(features(model, pixels), axis=1), rtol=1e-5)
+
+
 def test_tensors(embedder, pixels):
     np.testing.assert_array_equal(embedder.embed(tf.constant(pixels)), embedder.embed(pixels))
 

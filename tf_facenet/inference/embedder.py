@@ -21,20 +21,16 @@ def unit_rows(features):
     return tf.math.l2_normalize(features, axis=-1, epsilon=1e-10)
 
 
-def _none(network, images):
-    return unit_rows(network(images))
+def _none(features, _mirrored_features):
+    return unit_rows(features)
 
 
-def _concat(network, images):
-    return tf.concat([_none(network, images), _none(network, _mirrored(images))], axis=-1)
+def _concat(features, mirrored_features):
+    return tf.concat([unit_rows(features), unit_rows(mirrored_features())], axis=-1)
 
 
-def _sum(network, images):
-    return unit_rows(network(images) + network(_mirrored(images)))
-
-
-def _mirrored(images):
-    return images[:, :, ::-1]
+def _sum(features, mirrored_features):
+    return unit_rows(features + mirrored_features())
 
 
 FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
@@ -50,21 +46,22 @@ class Embedder:
             images [B, H, W, 3] RGB 0..255 → features [B, D], not normalised.
         metadata: dict with at least `image_size`, [H, W].
         batch_size: images embedded at a time.
+        place: where larger images are cropped, see `data.images.crop`.
 
     Raises:
         ValueError: the batch size is not positive.
     """
 
-    def __init__(self, model, metadata, batch_size=100):
+    def __init__(self, model, metadata, batch_size=100, place=batches.Augmentation.place):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
         self.metadata = model_file.complete(metadata)
-        self.batch_size = batch_size
+        self.batch_size, self.place = batch_size, place
         self._model = model
-        self._embed = tf.function(lambda images, flip: FLIPS[flip](self._features, images))
+        self._embed = tf.function(self._embeddings_and_norms)
 
     @classmethod
-    def load(cls, path, batch_size=100):
+    def load(cls, path, batch_size=100, place=batches.Augmentation.place):
         """The Embedder of a run folder, a `.keras` file or an exported SavedModel folder.
 
         Raises:
@@ -73,14 +70,14 @@ class Embedder:
         """
         file = model_file.locate(path)
         read = _load_saved_model if file.is_dir() else _load_model_file
-        return cls(*read(file), batch_size)
+        return cls(*read(file), batch_size, place)
 
     @property
     def image_size(self):
         """(height, width) of the network's images."""
         return tuple(self.metadata["image_size"])
 
-    def embed(self, samples, flip="none", progress=None):
+    def embed(self, samples, flip="none", progress=None, quality=False):
         """Embed images; each different path or byte string once, however often it occurs.
 
         Args:
@@ -88,9 +85,12 @@ class Embedder:
             flip: "none"; "concat" appends the mirrored image's embedding (facenet); "sum" adds
                 the mirrored image's features before they are normalised (insightface).
             progress: called with the number of different samples embedded so far.
+            quality: also return the norms of the features. Margin heads make features of blurred, turned and covered
+                faces short (MagFace, arXiv:2103.06627, section 3).
 
         Returns:
-            [N, D] float32, rows of norm 1; for "concat" [N, 2D], rows of norm √2.
+            [N, D] float32, rows of norm 1; for "concat" [N, 2D], rows of norm √2. With `quality` a pair of it and
+            float32 [N].
 
         Raises:
             ValueError: the flip is unknown, there are no samples, or the array has another shape.
@@ -102,7 +102,7 @@ class Embedder:
                              "or image.")
         if getattr(samples, "ndim", 1) == 1:
             different, rows = _different(samples)
-            images = _read(different, rows, self.batch_size, self.image_size)
+            images = _read(different, rows, self.batch_size, self.image_size, self.place)
             dtype = tf.uint8
         else:
             images, rows, dtype = self._slices(samples), slice(None), samples.dtype
@@ -111,11 +111,12 @@ class Embedder:
         embed = self._embed.get_concrete_function(spec, flip)
         parts, done = [], 0
         for batch in images:
-            parts.append(embed(batch).numpy())
-            done += len(parts[-1])
+            parts.append([part.numpy() for part in embed(batch)])
+            done += len(parts[-1][1])
             if progress:
                 progress(done)
-        return np.concatenate(parts)[rows]
+        embeddings, norms = (np.concatenate(part)[rows] for part in zip(*parts, strict=True))
+        return (embeddings, norms) if quality else embeddings
 
     def _slices(self, images):
         shape, expected = tuple(images.shape), (*self.image_size, 3)
@@ -124,6 +125,11 @@ class Embedder:
                              f"{expected}. Resize them, or give their paths.")
         starts = range(0, len(images), self.batch_size)
         return (tf.convert_to_tensor(images[start : start + self.batch_size]) for start in starts)
+
+    def _embeddings_and_norms(self, images, flip):
+        features = self._features(images)
+        rows = FLIPS[flip](features, lambda: self._features(images[:, :, ::-1]))
+        return rows, tf.norm(features, axis=-1)
 
     def _features(self, images):
         inference = {"training": False} if isinstance(self._model, keras.Model) else {}
@@ -138,10 +144,10 @@ def _different(samples):
     return list(places), rows
 
 
-def _read(samples, rows, batch_size, image_size):
+def _read(samples, rows, batch_size, image_size, place):
     """Batches uint8 [≤ B, H, W, 3]; an unreadable image is an OSError that names it, by its first row if it can."""
     try:
-        yield from batches.evaluation_batches(samples, batch_size, image_size)
+        yield from batches.evaluation_batches(samples, batch_size, image_size, None, place)
     except tf.errors.InvalidArgumentError as error:
         names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
         names = re.sub(r"\(image (\d+) in memory", lambda found: f"(image {rows.index(int(found[1]))} in memory", names)

@@ -1,0 +1,187 @@
+"""The commands that use a model, on people who are colours."""
+
+import csv
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.cli import colors
+from tf_facenet import cli
+from tf_facenet.data.prepare import without_listed
+from tf_facenet.inference.classifier import Classifier
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.model_file import load_model
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("colors")
+    colors.write_model(folder / "model.keras")
+    colors.write_people(folder / "known", ("Red", "Green", "Blue"))
+    colors.write_people(folder / "all")
+    return folder
+
+
+@pytest.fixture
+def run(world, capsys):
+    """A command's output; arguments that name something in the world become its path."""
+    def run(*arguments):
+        paths = [str(world / word) if (world / word).exists() else str(word) for word in arguments]
+        assert cli.run_command([*paths, "--quiet"]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_embed(world, run, tmp_path):
+    out = tmp_path / "embeddings.npz"
+    assert f"24 embeddings of 3 numbers, 4 people: {out}" in run(
+        "embed", "model.keras", "all", "-o", out, "--projector", tmp_path / "projector")
+    with np.load(out, allow_pickle=False) as arrays:
+        stored = dict(arrays)
+    files = [str(path) for path in sorted((world / "all").rglob("*.png"))]
+    assert stored["files"].tolist() == files
+    assert stored["names"][stored["labels"]].tolist() == [file.split("/")[-2] for file in files]
+    expected, quality = Embedder.load(world / "model.keras").embed(files, quality=True)
+    np.testing.assert_array_equal(stored["embeddings"], expected)
+    np.testing.assert_array_equal(stored["quality"], quality)
+    vectors = np.loadtxt(tmp_path / "projector" / "vectors.tsv", delimiter="\t")
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    assert (tmp_path / "projector" / "people.tsv").read_text().split() == [file.split("/")[-2] for file in files]
+
+
+def test_embed_as_text(world, run, tmp_path):
+    run("embed", "model.keras", "all", "-o", tmp_path / "e.csv")
+    with open(tmp_path / "e.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["person"] for row in rows[:2]] == ["Blue", "Blue"]
+    expected = Embedder.load(world / "model.keras").embed([row["file"] for row in rows])
+    np.testing.assert_allclose([[float(row[str(i)]) for i in range(3)] for row in rows], expected, atol=1e-6)
+
+
+def test_threshold_then_compare(world, run, tmp_path):
+    model = colors.write_model(tmp_path / "own.keras")
+    reds = [world / "all" / "Red" / f"Red_000{i}.png" for i in (1, 2)]
+    blue = world / "all" / "Blue" / "Blue_0001.png"
+    assert "has no threshold" in run("compare", model, *reds, blue, "--align", "none")
+    pairs = tmp_path / "pairs.txt"
+    lines = [f"{name} {i} {i + 1}" for name in colors.COLORS for i in (1, 3)]
+    lines += [f"{a} {i} {b} {i}" for a, b in (("Red", "Green"), ("Blue", "Yellow")) for i in (1, 2, 3, 4)]
+    pairs.write_text("8\n" + "\n".join(lines))
+    said = run("threshold", model, "all", "--lfw_pairs", pairs, "--far", "0.1")
+    stored = load_model(model)[1]["threshold"]
+    assert stored["distance"] == "squared-L2"
+    assert said.endswith(f"now stored in {model}: {stored['value']:.4f}\n")
+    text = run("compare", model, *reds, blue, "--align", "none")
+    assert "0 1  same " in text
+    assert "0 2  different" in text
+    embeddings = Embedder.load(model).embed([str(path) for path in (*reds, blue)])
+    assert f"  {np.linalg.norm(embeddings[0] - embeddings[2]):1.4f}  " in text
+
+
+def test_cluster(world, run, tmp_path):
+    assert "24 images, 4 people (the largest has 6 images), 0 images of nobody" in run(
+        "cluster", "model.keras", "all", tmp_path / "out", "--align", "none", "--cluster_threshold", "0.5")
+    for folder in (tmp_path / "out").iterdir():
+        assert len({path.name.split("_")[1] for path in folder.iterdir()}) == 1
+    with pytest.raises(ValueError, match="is not empty"):
+        run("cluster", "model.keras", "all", tmp_path / "out", "--align", "none")
+    run("cluster", "model.keras", "known", tmp_path / "largest", "--align", "none", "--cluster_threshold", "0.5",
+        "--largest_cluster_only")
+    assert [folder.name for folder in (tmp_path / "largest").iterdir()] == ["0"]
+
+
+def test_classify(run, tmp_path):
+    said = run("classify", "train", "known", "model.keras", tmp_path / "people.npz", "--unknown_far", "0")
+    assert "Number of classes: 3\nNumber of images: 18" in said
+    text = run("classify", "CLASSIFY", "all", "model.keras", tmp_path / "people.npz")
+    lines = [line for line in text.splitlines() if line.endswith(".png")]
+    assert len(lines) == 24
+    assert sum(f"  {line.split('/')[-2]}: " in line for line in lines if "Yellow" not in line) == 18
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (flat / "somebody.png").write_bytes(colors.picture("Green", 77))
+    assert "   0  Green: " in run("classify", "predict", flat, "model.keras", tmp_path / "people.npz")
+
+
+def test_classify_strangers(world, run, tmp_path):
+    run("classify", "train", "known", "model.keras", tmp_path / "c.npz")
+    dataclasses.replace(Classifier.load(tmp_path / "c.npz"), threshold=0.8).save(tmp_path / "c.npz")
+    text = run("classify", "predict", "all", "model.keras", tmp_path / "c.npz")
+    assert [line.split("/")[-2] for line in text.splitlines() if "  unknown: " in line] == ["Yellow"] * 6
+    assert "Accuracy: 1.000" in text
+
+
+def test_classify_a_split(run, tmp_path):
+    split = ("--use_split_dataset", "--min_nrof_images_per_class", "5", "--nrof_train_images_per_class", "4")
+    assert "Number of images: 16" in run("classify", "train", "all", "model.keras", tmp_path / "c.npz", *split)
+    text = run("classify", "predict", "all", "model.keras", tmp_path / "c.npz", *split)
+    assert text.count(".png") == 8
+    assert "Accuracy: " in text
+
+
+def test_enroll_and_identify(world, run, tmp_path):
+    gallery = tmp_path / "gallery"
+    assert "has 18 faces of 3 people" in run("enroll", "model.keras", "known", gallery, "--align", "none")
+    yellow = world / "all" / "Yellow"
+    arguments = ("identify", "model.keras", gallery, yellow / "Yellow_0001.png", world / "all" / "Red" / "Red_0001.png",
+                 "--align", "none", "--threshold", "0.5")
+    first, second = run(*arguments).splitlines()
+    assert "unknown (" in first
+    assert ": Red (0.000)  quality " in second
+    colors.write_people(tmp_path / "more", ("Yellow",), count=2)
+    assert "has 20 faces of 4 people" in run("enroll", "model.keras", tmp_path / "more", gallery, "--align", "none")
+    assert ": Yellow (0.000)" in run(*arguments).splitlines()[0]
+
+
+def test_filter(world, run, tmp_path):
+    run("filter", "model.keras", "all", tmp_path / "d.h5", "--drop", "25")
+    with h5py.File(tmp_path / "d.h5") as file:
+        distances, names = file["distance_to_center"][:], [name.decode() for name in file["image_list"]]
+        labels = file["label_list"][:]
+    embeddings = Embedder.load(world / "model.keras").embed(names)
+    expected = [np.linalg.norm(row - embeddings[labels == label].mean(axis=0))
+                for row, label in zip(embeddings, labels, strict=True)]
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+    from tf_facenet import data
+
+    left = without_listed(data.load(world / "all"), tmp_path / "d.csv")
+    assert len(left) == 18
+    assert max(distances[names.index(name)] for name in left.samples) <= np.sort(distances)[-7] + 1e-6
+
+
+def test_a_bad_image_is_named_and_skipped(world, run, tmp_path):
+    folder = colors.write_people(tmp_path / "p", ("Red", "Blue"), count=2)
+    (tmp_path / "p" / "Red" / "bad.jpg").write_text("no image")
+    text = run("embed", "model.keras", folder, "-o", tmp_path / "e.npz")
+    assert "bad.jpg: not a JPEG" in text
+    assert "4 embeddings of 3 numbers" in text
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("embed", "model.keras", "all", "-o", "x.txt"), "Unknown format of --output 'txt'"),
+    (("classify", "learn", "all", "model.keras", "c.npz"), "Unknown mode 'learn'"),
+    (("identify", "model.keras", "no gallery", "x.png"), "is no gallery"),
+    (("cluster", "model.keras", "nowhere", "out"), "no folder 'nowhere'"),
+])
+def test_mistakes(run, arguments, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        run(*arguments)
+
+
+def test_what_belongs_to_another_model(world, run, tmp_path):
+    run("enroll", "model.keras", "known", tmp_path / "g", "--align", "none")
+    run("classify", "train", "known", "model.keras", tmp_path / "c.npz")
+    import keras
+
+    pixels = keras.Input((16, 16, 3), name="pixels")
+    other = keras.Model(pixels, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(pixels)))
+    from tf_facenet.inference.model_file import save_model
+
+    save_model(other, tmp_path / "other.keras", {})
+    with pytest.raises(ValueError, match="gallery was made with model"):
+        run("identify", tmp_path / "other.keras", tmp_path / "g", "x.png", "--threshold", "1")
+    with pytest.raises(ValueError, match="classifier was trained with model"):
+        run("classify", "predict", "known", tmp_path / "other.keras", tmp_path / "c.npz")

@@ -1,0 +1,87 @@
+"""Train a classifier of people on a model's embeddings, or name the people on images with it."""
+
+from dataclasses import dataclass
+
+from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.config import option, positional
+
+
+@dataclass(kw_only=True)
+class Options(FaceOptions):
+    """Train a classifier of people on a model's embeddings, or name the people on images with it."""
+
+    mode: str = positional("train or predict (facenet's TRAIN and CLASSIFY)")
+    data_dir: str = positional("folder with one sub-folder of images for each person; to predict, any folder of images")
+    model: str = positional("run folder, .keras file or exported model")
+    classifier_filename: str = positional(".npz file of the classifier, written or read")
+    use_split_dataset: bool = option(False, "train on some images of each person, predict the others")
+    min_nrof_images_per_class: int = option(20, "with --use_split_dataset: people with fewer images are left out")
+    nrof_train_images_per_class: int = option(10, "with --use_split_dataset: images of each person that train")
+    unknown_far: float = option(0.01, "train: share of strangers' faces that may be taken for known people")
+    seed: int = option(666, "seed of the split")
+
+
+def run(options):
+    """Train or predict."""
+    from tf_facenet.cli import faces as shared
+    from tf_facenet.lookup import lookup
+
+    act = lookup({"train": _train, "predict": _predict, "classify": _predict}, options.mode.lower(), "mode")
+    embedder = shared.load_embedder(options.model, options)
+    act(options, embedder)
+
+
+def _train(options, embedder):
+    from tf_facenet.cli import faces as shared
+    from tf_facenet.inference.classifier import Classifier
+
+    faces = _split(options)[0]
+    print(f"Number of classes: {faces.num_classes}\nNumber of images: {len(faces)}")
+    faces, embeddings, _ = shared.embed_faces(embedder, faces, options)
+    print("Training classifier")
+    classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
+                                  options.unknown_far)
+    classifier.save(options.classifier_filename)
+    print(f"Unknown below a cosine of {classifier.threshold:.3f} to everybody")
+    print(f'Saved classifier model to file "{options.classifier_filename}"')
+
+
+def _predict(options, embedder):
+    import numpy as np
+
+    from tf_facenet.cli import faces as shared
+    from tf_facenet.inference.classifier import Classifier
+
+    classifier = Classifier.load(options.classifier_filename)
+    classifier.check_model(embedder.metadata["model_id"])
+    faces = _split(options)[1]
+    faces, embeddings, _ = shared.embed_faces(embedder, faces, options)
+    print(f'Loaded classifier model from file "{options.classifier_filename}"')
+    classes, probabilities, similarities = classifier.predict(embeddings)
+    known = similarities >= classifier.threshold
+    for row, (label, probability) in enumerate(zip(classes, probabilities, strict=True)):
+        name = classifier.names[label] if known[row] else "unknown"
+        print(f"{row:4d}  {name}: {probability:.3f}  {faces.samples[row]}")
+    own = np.array([classifier.names.index(name) if name in classifier.names else -1 for name in faces.names])
+    if (own >= 0).any():
+        right = np.where(own[faces.labels] >= 0, known & (classes == own[faces.labels]), ~known)
+        print(f"Accuracy: {right.mean():.3f}")
+
+
+def _split(options):
+    """``(training, test)`` images; a folder without people is for prediction only."""
+    import os
+
+    from tf_facenet import data
+    from tf_facenet.cli.faces import unnamed
+    from tf_facenet.data.folders import image_files
+
+    root = os.path.expanduser(options.data_dir)
+    is_flat = os.path.isdir(root) and not any(os.path.isdir(os.path.join(root, name)) for name in os.listdir(root))
+    if is_flat and options.mode.lower() != "train":
+        return None, unnamed(image_files(options.data_dir))
+    faces = data.load(options.data_dir)
+    if not options.use_split_dataset:
+        return faces, faces
+    return faces.with_min_images(options.min_nrof_images_per_class).split_first(
+        options.nrof_train_images_per_class, options.seed)

@@ -1,0 +1,51 @@
+"""Sort photographs into one folder for each person, without knowing anybody."""
+
+from dataclasses import dataclass
+
+from tf_facenet.cli.faces import PhotographOptions
+from tf_facenet.config import option, positional
+
+
+@dataclass(kw_only=True)
+class Options(PhotographOptions):
+    """Sort photographs into one folder for each person, without knowing anybody."""
+
+    model: str = positional("run folder, .keras file or exported model")
+    data_dir: str = positional("folder of images, or of folders of them")
+    out_dir: str = positional("folder to write: 0, 1, ... from the largest group on, and nobody")
+    method: str = option("dbscan", "dbscan = all that is linked below the threshold; hdbscan = denser groups, without "
+                         "a threshold", choices=("dbscan", "hdbscan"))
+    cluster_threshold: float = option(1.0, "distance below which two images are linked")
+    min_cluster_size: int = option(1, "images of a person at least; the rest goes to nobody")
+    largest_cluster_only: bool = option(False, "write only the largest group")
+
+
+def run(options):
+    """Embed, cluster and copy."""
+    from tf_facenet.cli import faces as shared
+
+    embedder = shared.load_embedder(options.model, options)
+    import shutil
+    from pathlib import Path
+
+    import numpy as np
+
+    from tf_facenet.data.folders import image_files
+    from tf_facenet.files import atomic_folder
+    from tf_facenet.inference.clustering import NOBODY, cluster
+
+    out = Path(options.out_dir)
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"out_dir {options.out_dir!r} is not empty; name a new folder")
+    files, embeddings, _ = shared.embed_files(embedder, image_files(options.data_dir), options)
+    labels = cluster(embeddings, options.method, options.cluster_threshold, options.min_cluster_size)
+    with atomic_folder(out) as temporary:
+        for number, (file, label) in enumerate(zip(files, labels, strict=True)):
+            if options.largest_cluster_only and label != 0:
+                continue
+            folder = temporary / ("nobody" if label == NOBODY else str(label))
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(file, folder / f"{number:06d}_{Path(file).name}")
+    sizes = np.bincount(labels[labels >= 0])
+    print(f"{len(files)} images, {len(sizes)} people (the largest has {sizes.max(initial=0)} images), "
+          f"{np.count_nonzero(labels == NOBODY)} images of nobody: {out}")

@@ -1,0 +1,75 @@
+"""Write the embeddings of a folder of faces, as .npz, .csv or for TensorBoard's projector."""
+
+from dataclasses import dataclass
+
+from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.config import option, positional
+
+
+@dataclass(kw_only=True)
+class Options(FaceOptions):
+    """Write the embeddings of a folder of faces, as .npz, .csv or for TensorBoard's projector."""
+
+    model: str = positional("run folder, .keras file or exported model")
+    data: str = positional("folder with one sub-folder for each person, or what else --data_dir takes")
+    output: str = option("embeddings.npz", "file to write: .npz with the arrays embeddings, quality, labels, names and "
+                         "files, or .csv", short="o")
+    projector: str = option("", "also write a folder that TensorBoard's projector shows")
+
+
+def run(options):
+    """Embed and write."""
+    from tf_facenet.cli import faces as shared
+    from tf_facenet.lookup import lookup
+
+    suffix = options.output.rpartition(".")[2]
+    write = lookup({"npz": _write_npz, "csv": _write_csv}, suffix, "format of --output")
+    embedder = shared.load_embedder(options.model, options)
+    from tf_facenet import data
+
+    faces, embeddings, quality = shared.embed_faces(embedder, data.load(options.data), options)
+    write(options.output, faces, embeddings, quality)
+    print(f"{len(faces)} embeddings of {embeddings.shape[1]} numbers, {faces.num_classes} people: {options.output}")
+    if options.projector:
+        _write_projector(options.projector, faces, embeddings)
+        print(f"tensorboard --logdir {options.projector}")
+
+
+def _names_of_files(faces):
+    return [sample if isinstance(sample, str) else f"image {row}" for row, sample in enumerate(faces.samples)]
+
+
+def _write_npz(path, faces, embeddings, quality):
+    import numpy as np
+
+    from tf_facenet.files import atomic_write
+
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, embeddings=embeddings, quality=quality, labels=faces.labels, names=np.array(faces.names),
+                 files=np.array(_names_of_files(faces)))
+
+
+def _write_csv(path, faces, embeddings, quality):
+    import csv
+
+    from tf_facenet.files import atomic_write
+
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
+                                               errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "person", "quality", *range(embeddings.shape[1])])
+        for name, label, norm, row in zip(_names_of_files(faces), faces.labels, quality, embeddings, strict=True):
+            writer.writerow([name, faces.names[label], f"{norm:.5g}", *(f"{value:.7g}" for value in row)])
+
+
+def _write_projector(folder, faces, embeddings):
+    import numpy as np
+
+    from tf_facenet.files import atomic_folder
+
+    config = ('embeddings {\n  tensor_name: "faces"\n  tensor_path: "vectors.tsv"\n  metadata_path: "people.tsv"\n}\n')
+    with atomic_folder(folder) as temporary:
+        np.savetxt(temporary / "vectors.tsv", embeddings, "%.6g", "\t")
+        people = "".join(f"{faces.names[label]}\n" for label in faces.labels)
+        (temporary / "people.tsv").write_text(people, encoding="utf-8", errors="surrogateescape")
+        (temporary / "projector_config.pbtxt").write_text(config)

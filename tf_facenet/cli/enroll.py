@@ -1,0 +1,37 @@
+"""Add people to a gallery, by which tf-facenet identify knows them; nothing is trained."""
+
+from dataclasses import dataclass
+
+from tf_facenet.cli.faces import PhotographOptions
+from tf_facenet.config import positional
+
+
+@dataclass(kw_only=True)
+class Options(PhotographOptions):
+    """Add people to a gallery, by which tf-facenet identify knows them; nothing is trained."""
+
+    model: str = positional("run folder, .keras file or exported model")
+    data_dir: str = positional("folder with one sub-folder of images for each person")
+    gallery: str = positional("folder of the gallery; made if there is none")
+
+
+def run(options):
+    """Embed and add."""
+    from tf_facenet.cli import faces as shared
+
+    embedder = shared.load_embedder(options.model, options)
+    from pathlib import Path
+
+    from tf_facenet import data
+    from tf_facenet.inference.gallery import Gallery
+
+    model_id, gallery = embedder.metadata["model_id"], None
+    if Path(options.gallery).exists():
+        gallery = Gallery.load(options.gallery)
+        gallery.check_model(model_id)
+    faces, embeddings, _ = shared.embed_faces(embedder, data.load(options.data_dir), options)
+    names = [faces.names[label] for label in faces.labels]
+    gallery = gallery.with_people(embeddings, names) if gallery else Gallery(embeddings, names, model_id)
+    gallery.save(options.gallery)
+    print(f"Added {len(faces)} faces of {faces.num_classes} people; {options.gallery} has {len(gallery)} faces of "
+          f"{len(set(gallery.names))} people")

@@ -1,0 +1,50 @@
+"""Measure how far images are from the mean of their person, to train without the farthest."""
+
+from dataclasses import dataclass
+
+from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.config import option, positional
+
+
+@dataclass(kw_only=True)
+class Options(FaceOptions):
+    """Measure how far images are from the mean of their person, to train without the farthest."""
+
+    model: str = positional("run folder, .keras file or exported model")
+    dataset_dir: str = positional("folder with one sub-folder for each person, or what else --data_dir takes")
+    data_file_name: str = positional("HDF5 file to write, for --filter_filename")
+    drop: float = option(0.0, "also list this percentage of the images, the farthest, in a .csv beside it, for "
+                         "--exclude_file")
+
+    def __post_init__(self):
+        """Raise ValueError for a percentage that cannot be."""
+        if not 0 <= self.drop < 100:
+            raise ValueError(f"--drop is {self.drop}; expected a percentage from 0 to below 100")
+
+
+def run(options):
+    """Embed, measure and write."""
+    from tf_facenet.cli import faces as shared
+
+    embedder = shared.load_embedder(options.model, options)
+    import csv
+    from pathlib import Path
+
+    import numpy as np
+
+    from tf_facenet import data
+    from tf_facenet.files import atomic_write
+    from tf_facenet.inference import filtering
+
+    faces, embeddings, _ = shared.embed_faces(embedder, data.load(options.dataset_dir), options)
+    distances = filtering.distances_to_means(embeddings, faces.labels, faces.num_classes)
+    filtering.write(options.data_file_name, faces, distances)
+    print(f"Distances of {len(faces)} images to the means of {faces.num_classes} people: {options.data_file_name}")
+    if options.drop:
+        path = Path(options.data_file_name).with_suffix(".csv")
+        farthest = np.argsort(-distances, kind="stable")[:round(len(faces) * options.drop / 100)]
+        with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
+                                                   errors="surrogateescape") as file:
+            rows = [(faces.samples[row], faces.names[faces.labels[row]], f"{distances[row]:.4f}") for row in farthest]
+            csv.writer(file).writerows([("image", "person", "distance"), *rows])
+        print(f"Train without the {len(farthest)} farthest: train_softmax.py --exclude_file {path}")

@@ -1,0 +1,113 @@
+"""Photographs → embeddings: find the face, cut it out as the model was trained, embed it."""
+
+from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
+
+import numpy as np
+
+from tf_facenet.align import crop
+from tf_facenet.align.detect import Detector
+from tf_facenet.align.folder import Recipe
+from tf_facenet.data import images
+
+CHUNK = 32  # photographs in memory together
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Faces that were found in some photographs, at most one in each.
+
+    Attributes:
+        embeddings: [n, D], rows of norm 1.
+        quality: [n] norm of the features; blurred and turned faces have small ones.
+        rows: [n] places of the photographs among those given, ascending.
+        missed: list of (place, reason) of the others.
+    """
+
+    embeddings: np.ndarray
+    quality: np.ndarray
+    rows: np.ndarray
+    missed: list
+
+
+def recipe(metadata, align="auto", rule="central", margin=44):
+    """How faces are cut out for a model.
+
+    Args:
+        metadata: of the model.
+        align: "auto" for what the model was trained on, "margin" for facenet's crop, or a template's name.
+        rule: which of several faces; see `align.crop.choose`.
+        margin: pixels, for facenet's crop.
+
+    Raises:
+        ValueError: an unknown template or rule, or one that gives another size than the network takes.
+    """
+    height, width = metadata["image_size"]
+    template = metadata["template"] if align == "auto" else align.replace("margin", "")
+    if template and crop.template(template)[1] != (height, width):
+        raise ValueError(f"Faces on the template {template} do not fit a network of {height}x{width} pixels. Choose "
+                         "another --align.")
+    if not template and height != width:
+        raise ValueError(f"A crop with a margin is a square, and the network takes {height}x{width}. Name the template "
+                         "with --align.")
+    return Recipe("", height, margin, template, rule=rule)
+
+
+def embed(embedder, samples, how, flip="none", progress=None):
+    """Embed the faces of photographs.
+
+    Args:
+        embedder: `Embedder`.
+        samples: N paths or encoded images (bytes).
+        how: what `recipe` gave.
+        flip: see `Embedder.embed`.
+        progress: called with the number of photographs that are done.
+
+    Returns:
+        `Embedded`.
+
+    Raises:
+        ValueError: no face in any of them.
+        OSError: the detector is not installed.
+    """
+    detector, parts, kept, missed = Detector(how.min_face_size, batch_size=how.batch_size), [], [], []
+    with ThreadPool() as pool:
+        for start in range(0, len(samples), CHUNK):
+            pictures = pool.map(_read, samples[start:start + CHUNK])
+            cut = _cut(pictures, detector, how)
+            found = [(start + place, face) for place, face in enumerate(cut) if isinstance(face, np.ndarray)]
+            missed += [(start + place, face) for place, face in enumerate(cut) if isinstance(face, str)]
+            if found:
+                rows, faces = zip(*found, strict=True)
+                kept += rows
+                parts.append(embedder.embed(np.stack(faces), flip, quality=True))
+            if progress:
+                progress(min(start + CHUNK, len(samples)))
+    if not kept:
+        raise ValueError(f"There is no face in any of the {len(samples)} photographs ({missed[0][1]}). If they show "
+                         "nothing but a face each, use --align none.")
+    embeddings, quality = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Embedded(embeddings, quality, np.array(kept), missed)
+
+
+def _read(sample):
+    """Pixels, or a str that says why there are none."""
+    try:
+        return images.read(sample)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        return str(error)
+
+
+def _cut(pictures, detector, how):
+    """For each picture the face [H, W, 3], or why there is none."""
+    found = iter(detector([picture for picture in pictures if isinstance(picture, np.ndarray)]))
+    return [picture if isinstance(picture, str) else _face(picture, next(found), how) for picture in pictures]
+
+
+def _face(picture, found, how):
+    try:
+        return how.cut(picture, found)[0][0]
+    except ValueError as error:
+        return str(error)
