@@ -18,9 +18,9 @@ demo: .venv/installed
 		--data_licence "drawn by tf_facenet; free of any"
 	ln -sfn $$(ls $(DEMO) | grep -v latest | tail -1) $(LATEST)
 	$(BIN)/python validate_on_lfw.py $(UNSEEN) $(LATEST) --distance_metric 1 --flip sum \
-		--json $(LATEST)/unseen.json --plot $(LATEST)/unseen
+		--json $(LATEST)/unseen.json --plot $(LATEST)/unseen --report $(LATEST)/report.html
 	$(BIN)/tf-facenet export $(LATEST) $(LATEST)/saved_model
-	$(BIN)/tf-facenet report $(LATEST)
+	@echo "Report: $(LATEST)/report.html"
 
 test: .venv/installed-test oracle
 	$(BIN)/ruff check .

@@ -31,13 +31,12 @@ def main(argv=None):
     strategy = distribution.strategy(options)
     faces, bad_files = prepare.training_faces(options)
     faces, held_out = prepare.hold_out(faces, options)
-    lfw = options.lfw_dir and pairs.load_pairs(
-        options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
+    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
+                           options.lfw_nrof_folds)
 
     with strategy.scope():
         backbone = backbones.create(
-            options.model_def, options.image_size, options.embedding_size,
-            standardization=options.standardization, keep_probability=options.keep_probability)
+            options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
         head = heads.create(options.head, faces.num_classes, options.embedding_size,
                             **options.head_options)
         center_loss = losses.CenterLoss(faces.num_classes, options.embedding_size,
@@ -56,7 +55,7 @@ def main(argv=None):
     plan = schedules.plan(options, len(faces))
     run = run or runs.start(options)
     check.write_bad_files(run.folder / "bad_files.txt", bad_files)
-    status = fit(trainer, faces, plan, options, run, strategy, held_out, lfw)
+    status = fit(trainer, faces, plan, options, run, strategy, held_out, sets)
     if status == 0:
         export.export_all(run.model, options.export)
     return status

@@ -35,8 +35,7 @@ def main(argv=None):
     batches.check_people(faces.labels, 3 if offline else options.batch_size, options.images_per_person)
     with strategy.scope():
         backbone = backbones.create(
-            options.model_def, options.image_size, options.embedding_size,
-            standardization=options.standardization, keep_probability=options.keep_probability)
+            options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
         head = options.softmax_loss_factor and heads.create(
             "softmax", faces.num_classes, options.embedding_size)
         trainer = TripletTrainer(
@@ -47,12 +46,12 @@ def main(argv=None):
         pretrained.load(backbone, options.pretrained_model)
     pretrained.freeze(backbone, options.freeze)
 
-    lfw = options.lfw_dir and pairs.load_pairs(
-        options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
+    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
+                           options.lfw_nrof_folds)
     plan = schedules.plan(options, len(faces))
     run = run or runs.start(options)
     check.write_bad_files(run.folder / "bad_files.txt", bad_files)
-    status = fit(trainer, faces, plan, options, run, strategy, pairs=lfw)
+    status = fit(trainer, faces, plan, options, run, strategy, sets=sets)
     if status == 0:
         export.export_all(run.model, options.export)
     return status

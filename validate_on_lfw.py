@@ -2,16 +2,15 @@
 
     python validate_on_lfw.py ~/lfw_160 runs/20260101-120000 --use_flipped_images
 
-The arguments and the output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The
-model standardises by itself; pairs with a missing image are skipped and named.
+The arguments and the output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The model standardises
+by itself; pairs with a missing image are skipped and named.
 """
 
-import json
 import logging
 from pathlib import Path
 
 from tf_facenet import config, logs
-from tf_facenet.files import atomic_write
+from tf_facenet.files import write_json
 from tf_facenet.options import LfwOptions
 from tf_facenet.progress import Progress
 
@@ -20,36 +19,39 @@ def main(argv=None):
     """Verify as the command line says; returns the exit status."""
     options = config.parse(LfwOptions, argv, prog="validate_on_lfw.py")
     logs.to_stdout(options.quiet)
-    from tf_facenet.data.pairs import load_pairs
-    from tf_facenet.evaluation import metrics, plots, verification
+    from tf_facenet.data.pairs import load_sets
     from tf_facenet.inference.embedder import Embedder  # after -h has been answered
 
-    pairs = load_pairs(options.lfw_dir, options.lfw_pairs, options.lfw_nrof_folds)
-    if pairs.missing:
-        print(f"Skipped {pairs.num_skipped} image pairs, for these images are missing:", *pairs.missing)
+    sets = load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.lfw_dir, options.lfw_nrof_folds)
+    if missing := sets[0].missing:
+        print(f"Skipped {sets[0].num_skipped} image pairs, for these images are missing:", *missing)
     print(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
-    embedder = Embedder.load(options.model, options.lfw_batch_size)
+    embedder = Embedder.load(options.model, options.lfw_batch_size, options.crop)
     check(options, embedder.metadata)
+    first = verify(options, embedder, sets[0])
+    more = {pairs.name: verify(options, embedder, pairs, f"_{pairs.name}") for pairs in sets[1:]}
+    if options.json:
+        facts = {"model": options.model, "lfw_dir": options.lfw_dir, "missing": missing, "val_targets": more}
+        write_json(options.json, facts | first)
+    return 0
 
-    print("Runnning forward pass on LFW images")
+
+def verify(options, embedder, pairs, suffix=""):
+    """Verify one set, print and draw the result; returns it for the JSON file."""
+    from tf_facenet.evaluation import metrics, plots, report, verification
+
+    print(f"Runnning forward pass on {pairs.name.upper()} images")
     flip = options.flip or ("concat" if options.use_flipped_images else "none")
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
-        embeddings = embedder.embed(pairs.images, flip, progress=bar.update)
-    report = verification.evaluate(
-        embeddings, pairs.same, folds=pairs.folds, subtract_mean=options.subtract_mean,
-        distance=tuple(metrics.DISTANCES)[options.distance_metric])  # in facenet's order
-    print(*report.lines(), sep="\n")
-
-    if options.json:
-        result = {"model": options.model, "lfw_dir": options.lfw_dir, "flip": flip,
-                  "missing": pairs.missing, **report.to_json()}
-        with atomic_write(options.json) as temporary:
-            temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        result = verification.verify(embedder, pairs, flip, bar.update, subtract_mean=options.subtract_mean,
+                                     distance=tuple(metrics.DISTANCES)[options.distance_metric])  # in facenet's order
+    print(*result.lines(), sep="\n")
     if options.plot:
-        plots.roc(report, f"{options.plot}_roc.png")
-        plots.histogram(report, f"{options.plot}_distances.png")
-        plots.hardest(report, pairs.images, f"{options.plot}_pairs.png")
-    return 0
+        plots.verification(result, pairs.images, options.plot + suffix)
+    if options.report:
+        path, facts = Path(options.report), {"images": pairs.name if suffix else options.lfw_dir, "mirrored images": flip}
+        report.write_report(path.with_stem(path.stem + suffix), options.model, embedder.metadata, result, pairs, facts)
+    return {"flip": flip, **result.to_json()}
 
 
 def check(options, metadata):

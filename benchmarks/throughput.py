@@ -1,14 +1,14 @@
-"""Images a second and memory of Inception-ResNet-v1 beside facenet-pytorch's.
+"""Images a second and memory of a backbone beside the same in PyTorch: facenet-pytorch's, or one of torch_networks.
 
     pip install torch requests tqdm; pip install --no-deps facenet-pytorch  # elsewhere
-    python benchmarks/throughput.py --torch_python ~/torch/bin/python
+    python benchmarks/throughput.py --torch_python ~/torch/bin/python [--backbone iresnet50 --image_size 112]
 
 One training step is forward, backward and Adam with a 512-d embedding and 1,000 classes; embedding
 is forward in inference mode. Both get the same number of threads and random images. Each
 measurement has a process of its own, theirs and ours in turn, `--repeats` times; the table holds
 medians. "usual" is the median step of a process, "best" its fastest, which other programs disturb
 least. Peak memory is that of the whole process; "library" is what the import alone takes.
-facenet-pytorch is measured as it comes, and with PyTorch's channels_last memory format.
+PyTorch is measured as it comes, and with its channels_last memory format.
 """
 
 import argparse
@@ -22,8 +22,8 @@ import sys
 import time
 import types
 
-SIZE, EMBEDDING_SIZE, CLASSES = 160, 512, 1000
-SYSTEMS = ("tf_facenet", "facenet-pytorch", "facenet-pytorch channels_last")
+EMBEDDING_SIZE, CLASSES = 512, 1000
+SYSTEMS = ("tf_facenet", "pytorch", "pytorch channels_last")
 
 
 def peak_megabytes():
@@ -44,8 +44,8 @@ def keras_step(system, task, args):
     from tf_facenet.backbones.folding import fold_batch_norms
     from tf_facenet.training.fused import fuse_batch_norms
 
-    backbone = backbones.create("inception_resnet_v1", SIZE, EMBEDDING_SIZE)
-    images = tf.random.uniform([args.batch_size, SIZE, SIZE, 3], 0, 255)
+    backbone = backbones.create(args.backbone, args.image_size, EMBEDDING_SIZE)
+    images = tf.random.uniform([args.batch_size, args.image_size, args.image_size, 3], 0, 255)
     if task == "embed":
         folded = fold_batch_norms(backbone)
         embed = tf.function(lambda pixels: folded(pixels, training=False))
@@ -70,21 +70,30 @@ def keras_step(system, task, args):
     return lambda: train().numpy(), library
 
 
-def torch_step(system, task, args):
-    """The same of facenet-pytorch."""
+def torch_network(backbone, classify):
+    """The network in PyTorch; `classify` with a last layer for the classes."""
     import torch
 
-    library = peak_megabytes()
-    torch.set_num_threads(args.threads)
+    if backbone != "inception_resnet_v1":
+        network = importlib.import_module("torch_networks").create(backbone, EMBEDDING_SIZE)
+        return torch.nn.Sequential(network, torch.nn.Linear(EMBEDDING_SIZE, CLASSES)) if classify else network
     # The package itself would import its detector, which wants a torchvision of another release.
     package = types.ModuleType("facenet_pytorch")
     package.__path__ = importlib.util.find_spec("facenet_pytorch").submodule_search_locations
     sys.modules["facenet_pytorch"] = package
     network = importlib.import_module("facenet_pytorch.models.inception_resnet_v1")
-    model = network.InceptionResnetV1(classify=task == "train", num_classes=CLASSES)
+    return network.InceptionResnetV1(classify=classify, num_classes=CLASSES)
+
+
+def torch_step(system, task, args):
+    """The same in PyTorch."""
+    import torch
+
+    library = peak_megabytes()
+    torch.set_num_threads(args.threads)
     layout = torch.channels_last if "channels_last" in system else torch.contiguous_format
-    model = model.to(memory_format=layout)
-    images = torch.rand(args.batch_size, 3, SIZE, SIZE).to(memory_format=layout)
+    model = torch_network(args.backbone, task == "train").to(memory_format=layout)
+    images = torch.rand(args.batch_size, 3, args.image_size, args.image_size).to(memory_format=layout)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bfloat16")
     if task == "embed":
         model.eval()
@@ -129,7 +138,7 @@ def run(system, task, precision, args):
     python = sys.executable if system == "tf_facenet" else args.torch_python
     command = [python, __file__, "--measure", system, task, "--precision", precision,
                "--threads", str(args.threads), "--batch_size", str(args.batch_size),
-               "--steps", str(args.steps)]
+               "--steps", str(args.steps), "--backbone", args.backbone, "--image_size", str(args.image_size)]
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__)) or "."}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
@@ -151,10 +160,13 @@ def report(task, precision, results):
               f"{row['peak']:7.0f} {row['library']:8.0f}", flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def arguments(description):
+    """The parser of what a measurement needs to know."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--torch_python", default=sys.executable,
-                        help="the Python that has torch and facenet-pytorch")
+                        help="the Python that has torch, and facenet-pytorch for inception_resnet_v1")
+    parser.add_argument("--backbone", default="inception_resnet_v1")
+    parser.add_argument("--image_size", type=int, default=160)
     parser.add_argument("--tasks", nargs="+", default=["embed", "train"])
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)
@@ -162,7 +174,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments(__doc__.partition("\n")[0]).parse_args()
     if args.measure:
         args.precision = args.precision[0]
         measure(args)

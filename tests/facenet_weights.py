@@ -23,8 +23,8 @@ def draw(name, shape):
     return random.randn(*shape) * scale
 
 
-def fill(model):
+def fill(model, network="InceptionResnetV1"):
     """Draw all weights of a backbone whose layers are named after facenet's scopes."""
     for layer in model.layers:
         for weight in layer.weights:
-            weight.assign(draw(variable_name(layer, weight), weight.shape))
+            weight.assign(draw(variable_name(layer, weight, network), weight.shape))

@@ -59,6 +59,9 @@ def test_values_from_the_command_line():
     (["--epoch_size", "-1"], "--epoch_size is -1; expected at least 0"),
     (["--validation_set_split_ratio", "1"], "expected 0.0 to 0.99"),
     (["--optimizer", "SDG"], "invalid choice: 'SDG'"),
+    (["--model_options", "neck"], "argument --model_options: 'neck' is not NAME=VALUE,NAME=VALUE, such as alpha=0.5"),
+    (["--model_options", "=3"], "'=3' is not NAME=VALUE"),
+    (["--model_options", "keep_probability=0.5"], "sets 'keep_probability', which has a flag of its own; see -h"),
     (["--no_such_flag"], "unrecognized arguments: --no_such_flag")])
 def test_mistakes_are_one_line_and_status_two(capsys, argv, message):
     with pytest.raises(SystemExit) as stopped:
@@ -70,13 +73,33 @@ def test_mistakes_are_one_line_and_status_two(capsys, argv, message):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(("text", "values"), [
+    ("", {}), ("neck=gdc", {"neck": "gdc"}), ("a=0.5,b=true,c=None", {"a": .5, "b": True, "c": None}),
+    (" depths=(2, 2,18,2), patch=4,", {"depths": (2, 2, 18, 2), "patch": 4}), ("name=a=b", {"name": "a=b"})])
+def test_settings(text, values):
+    assert config.settings(text) == values
+    assert config.parse(SoftmaxOptions, ["--model_options", text]).backbone_options == {
+        "standardization": "per_image", "keep_probability": 1.0, **values}
+
+
 def test_json_round_trip(tmp_path):
-    parsed = config.parse(SoftmaxOptions, ["--image_size", "112x96", "--seed", "3"])
+    parsed = config.parse(SoftmaxOptions, ["--image_size", "112x96", "--seed", "3", "--model_options",
+                                           "depths=(2,2,18,2),drop_path=0.3"])
     config.save(parsed, tmp_path / "options.json")
     assert config.load(SoftmaxOptions, tmp_path / "options.json") == parsed
     (tmp_path / "options.json").write_text('{"sede": 3}')
     with pytest.raises(ValueError, match="unknown option 'sede'"):
         config.load(SoftmaxOptions, tmp_path / "options.json")
+
+
+def test_a_short_flag():
+    @dataclasses.dataclass
+    class Options:
+        """Something."""
+
+        out: str = config.option("", "file", short="o")
+
+    assert config.parse(Options, ["-o", "x"]) == config.parse(Options, ["--out", "x"]) == Options(out="x")
 
 
 def test_given_names_what_the_user_typed():

@@ -6,21 +6,24 @@ are base classes; their docstrings title the groups in ``-h``.
 """
 
 import argparse
+import ast
 import dataclasses
 import json
 import os
+import re
 import sys
 
 
-def option(default, help, *, choices=None, type=None):
-    """A ``--flag`` of an options class; a ``False`` default makes it a switch."""
-    metadata = {"help": help, "choices": choices, "type": type or default.__class__}
+def option(default, help, *, choices=None, type=None, short=None):
+    """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a ``False`` default makes it a switch."""
+    metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def positional(help):
-    """A required argument without a flag, in the order of the class."""
-    return dataclasses.field(default="", metadata={"help": help, "positional": True, "type": str})
+def positional(help, several=False):
+    """A required argument without a flag, in the order of the class; the last may take several words, a list."""
+    return dataclasses.field(default="", metadata={"help": help, "positional": True, "type": str,
+                                                   "nargs": "+" if several else None})
 
 
 def image_size(text):
@@ -33,12 +36,57 @@ def image_size(text):
     return sides[0] if len(sides) == 1 else sides
 
 
+def place(text):
+    """``left`` or ``0.5,0`` → where a larger image is cropped: shares of the rest that go at the top and at the left."""
+    try:
+        shares = _PLACES.get(text, text.split(",")) if isinstance(text, str) else text
+        down, across = map(float, shares)
+        if 0 <= down <= 1 and 0 <= across <= 1:
+            return down, across
+    except (TypeError, ValueError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no place: expected {', '.join(_PLACES)}, or DOWN,ACROSS, two shares from 0 "
+                                     "to 1")
+
+
 def scale(text):
     """``64`` → ``64.0``; ``auto`` and None stay."""
     return text if text in ("auto", None) else float(text)
 
 
-_METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE", scale: "X|auto"}
+def settings(text):
+    """``"alpha=0.5,depths=(2,2,2,2),neck=pool"`` → dict of numbers, tuples, true, false, none and text."""
+    if isinstance(text, dict):  # as JSON has them
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in text.items()}
+    pairs = [pair.partition("=") for pair in re.split(r",(?![^(]*\))", text) if pair.strip()]
+    for name, equals, _ in pairs:
+        if not equals or not name.strip().isidentifier():
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,NAME=VALUE, such as alpha=0.5,neck=pool")
+    return {name.strip(): _literal(value.strip()) for name, _, value in pairs}
+
+
+def _literal(text):
+    try:
+        return ast.literal_eval(_WORDS.get(text.lower(), text))
+    except (ValueError, SyntaxError):
+        return text
+
+
+def paths(text):
+    """A path; given again, the flag adds another one, and the value is a list."""
+    return text
+
+
+class _Repeatable(argparse.Action):
+    def __call__(self, _parser, namespace, value, _flag=None):
+        self.values = [*getattr(self, "values", ()), value]
+        setattr(namespace, self.dest, value if len(self.values) == 1 else self.values)
+
+
+_PLACES = {"center": (0.5, 0.5), "left": (0.5, 0.0), "right": (0.5, 1.0), "top": (0.0, 0.5), "bottom": (1.0, 0.5)}
+_WORDS = {"true": "True", "false": "False", "none": "None"}
+_METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE", scale: "X|auto", settings: "NAME=VALUE,...",
+             paths: "PATH", place: "PLACE"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,12 +118,14 @@ def parser(cls, prog=None):
 def _add(group, field):
     meta = field.metadata
     if meta.get("positional"):
-        group.add_argument(field.name, help=meta["help"])
+        group.add_argument(field.name, help=meta["help"], nargs=meta["nargs"])
         return
     kind = {"action": "store_true"} if field.default is False else {
         "type": meta["type"], "choices": meta["choices"],
-        "metavar": None if meta["choices"] else _METAVARS.get(meta["type"])}
-    group.add_argument(f"--{field.name}", default=field.default, help=meta["help"], **kind)
+        "metavar": None if meta["choices"] else _METAVARS.get(meta["type"]),
+        "action": _Repeatable if meta["type"] is paths else "store"}
+    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"]
+    group.add_argument(*flags, default=field.default, help=meta["help"], **kind)
 
 
 def parse(cls, argv=None, prog=None):
@@ -115,7 +165,7 @@ def load(cls, path):
     unknown = sorted(set(values) - set(types))
     if unknown:
         raise ValueError(f"options file {path!r}: unknown option {unknown[0]!r}")
-    return cls(**{name: image_size(value) if types[name] is image_size else value
+    return cls(**{name: types[name](value) if types[name] in (image_size, settings, place) and value is not None else value
                   for name, value in values.items()})
 
 

@@ -5,6 +5,7 @@ Writing means: under a temporary name beside the target, forced to disk, then re
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import uuid
@@ -80,6 +81,12 @@ def atomic_folder(path):
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path, value):
+    """Write plain values as JSON, with `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def remove_leftovers(folder):

@@ -23,6 +23,8 @@ def to_stdout(quiet=False):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _import_tensorflow_silently()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     logger = logging.getLogger("tf_facenet")
     handler = _Handler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))

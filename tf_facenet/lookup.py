@@ -1,4 +1,4 @@
-"""Name → entry of a table, or an error that lists the names."""
+"""A name that a user typed: found in a table, or an error that lists the names."""
 
 
 def lookup(table, name, what):
@@ -15,3 +15,10 @@ def lookup(table, name, what):
     if name not in table:
         raise ValueError(f"Unknown {what} {name!r}. Choose one of: {', '.join(sorted(table))}.")
     return table[name]
+
+
+def check_options(options, known, owner):
+    """Raise ValueError if `options` has a name that is not `known` to its `owner` ("Head 'arcface'")."""
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{owner} takes no {name!r}; it takes {', '.join(sorted(known)) or 'no options'}")

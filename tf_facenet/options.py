@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from tf_facenet.config import image_size, option, positional, scale
+from tf_facenet.config import image_size, option, paths, place, positional, scale, settings
 
 # Options that may change when a run is resumed, since they do not change what is learned.
 FREE_ON_RESUME = frozenset((
@@ -10,7 +10,7 @@ FREE_ON_RESUME = frozenset((
     "keep_checkpoints", "export", "data_licence", "quiet", "nrof_preprocess_threads",
     "gpu_memory_fraction", "validate_every_n_epochs", "validate_every_n_steps", "lfw_dir",
     "lfw_pairs", "lfw_every_n_epochs", "lfw_batch_size", "lfw_nrof_folds", "lfw_distance_metric",
-    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean"))
+    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets"))
 
 
 def _at_least(options, minimum, *names):
@@ -76,12 +76,17 @@ class DeviceOptions:
 class DataOptions:
     """Training data."""
 
-    data_dir: str = option("drawn", "folder with one sub-folder per person, or faces drawn by the "
-                           "package: drawn[:people=200,images=20,size=112,seed=0,first=0]")
+    data_dir: paths = option("drawn", "folder with one sub-folder per person, or a .rec file or the folder of "
+                             "train.rec, or faces drawn by the package: drawn[:people=200,images=20,size=112,seed=0,"
+                             "first=0]; several, by the flag again or with colons between, are joined", type=paths)
     people_file: str = option("", "train only on the people named in this file, one a line")
+    exclude_people: str = option("", "do not train on the people named in this file, such as LFW's pairs.txt or "
+                                 "people.txt; case, accents and underscores do not matter")
     batch_size: int = option(90, "images per batch over all devices")
     image_size: image_size = option(160, "side in pixels, or HEIGHTxWIDTH", type=image_size)
-    random_crop: bool = option(False, "random crop instead of the central one")
+    crop: place = option((0.5, 0.5), "where larger images, LFW's too, are cropped: center, left, right, top, bottom, or "
+                         "DOWN,ACROSS, shares from 0 to 1", type=place)
+    random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")
     nrof_preprocess_threads: int = option(4, "threads that decode; 0 = chosen by TensorFlow")
@@ -104,7 +109,11 @@ class ModelOptions:
     """Network."""
 
     model_def: str = option("models.inception_resnet_v1", "backbone by name (inception_resnet_v1, "
-                            "mobilenet_v1, mobilenet_v2, mobilenet_v3, small) or package.module:function")
+                            "mobilenet_v1, mobilenet_v2, mobilenet_v3, small, swin_t ...), keras:NAME for a network of "
+                            "keras.applications, such as keras:EfficientNetV2B0, or package.module:function")
+    model_options: settings = option(None, "what the backbone takes besides, such as alpha=0.5 (mobilenet_v1), "
+                                     "neck=flatten_bn (keras:...) or window=7,drop_path=0.1 (swin_t); several numbers "
+                                     "in brackets: depths=(2,2,18,2)", type=settings)
     embedding_size: int = option(128, "width of the embedding")
     keep_probability: float = option(1.0, "share of units that dropout keeps")
     use_fixed_image_standardization: bool = option(False, "(x - 127.5) / 128 instead of zero mean "
@@ -117,8 +126,17 @@ class ModelOptions:
         """The name that backbones know."""
         return "fixed" if self.use_fixed_image_standardization else "per_image"
 
+    @property
+    def backbone_options(self):
+        """Keywords of `backbones.create` besides the name and the sizes."""
+        return {"standardization": self.standardization, "keep_probability": self.keep_probability,
+                **(self.model_options or {})}
+
     def check(self):
         """Raise ValueError for values that cannot work."""
+        for name in self.model_options or ():
+            if name in ("image_size", "embedding_size", "standardization", "keep_probability"):
+                raise ValueError(f"--model_options sets {name!r}, which has a flag of its own; see -h")
         _at_least(self, 1, "embedding_size")
         _between(self, 1e-3, 1.0, "keep_probability")
 
@@ -252,10 +270,12 @@ class ValidationOptions:
 
 @dataclass(kw_only=True)
 class VerificationOptions:
-    """Verification on LFW."""
+    """Verification on LFW and on sets of the same form."""
 
     validate_every_n_steps: int = option(0, "steps between validations and LFW runs, instead of epochs")
-    lfw_dir: str = option("", "folder of LFW-like faces, or drawn[:...]; empty = no verification")
+    lfw_dir: str = option("", "folder of LFW-like faces, or a set such as lfw.bin, or drawn[:...]; empty = no LFW")
+    val_targets: str = option("", "more sets, comma separated: .bin files, or names such as lfw,cfp_fp,agedb_30 of "
+                              "those in or beside data_dir")
     lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
     lfw_every_n_epochs: int = option(1, "epochs between LFW runs")
     lfw_batch_size: int = option(100, "images per batch of validation and LFW")
@@ -296,13 +316,17 @@ class TripletOptions(_Checked, VerificationOptions, TripletLossOptions, Optimize
 class LfwOptions(_Checked):
     """Validate a model on Labeled Faces in the Wild or on pairs of the same form."""
 
-    lfw_dir: str = positional("folder of aligned faces, or drawn[:people=...,first=...]")
+    lfw_dir: str = positional("folder of aligned faces, or a set such as lfw.bin, or drawn[:people=...,first=...]")
     model: str = positional("run folder, .keras file or SavedModel folder")
+    val_targets: str = option("", "more sets, comma separated: .bin files, or names such as cfp_fp,agedb_30 of those "
+                              "in or beside lfw_dir")
     lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
     lfw_batch_size: int = option(100, "images per batch")
     lfw_nrof_folds: int = option(10, "folds of the cross-validation")
     image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH, if it shall be checked "
                                     "against the model's", type=image_size)
+    crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or DOWN,ACROSS, "
+                         "shares from 0 to 1; left for faces on the 112x96 template in larger images", type=place)
     distance_metric: int = option(0, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
     use_flipped_images: bool = option(False, "concatenate the mirrored image's embedding")
     flip: str = option("", "the same by name; sum as insightface does",
@@ -312,6 +336,7 @@ class LfwOptions(_Checked):
                                                    "the model standardises by itself")
     json: str = option("", "also write the result to this JSON file")
     plot: str = option("", "also draw PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png")
+    report: str = option("", "also write this HTML page with curves and the worst mistakes as pictures")
     quiet: bool = option(False, "no progress bar")
 
     def check(self):

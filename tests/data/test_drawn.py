@@ -218,11 +218,6 @@ def test_spread_is_distinct():
             assert sorted(numbers.tolist()) == list(range(total))
 
 
-def test_two_of_counts_all_pairs():
-    expected = [(low, high) for high in range(60) for low in range(high)]
-    assert drawn._two_of(np.arange(len(expected))).tolist() == [list(pair) for pair in expected]
-
-
 @pytest.mark.parametrize(("description", "settings"), [
     ("drawn", {}), ("drawn:", {}), ("drawn:people=400,images=20", {"people": 400, "images": 20}),
     ("drawn:size=96, seed=3, first=1000", {"size": 96, "seed": 3, "first": 1000})])

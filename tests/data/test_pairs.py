@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tf_facenet.data.pairs import load_pairs, read_pairs
+from tf_facenet.data.pairs import load_pairs, read_pairs, two_of
 
 # facenet's own test case: twelve pairs under a header that promises 6000, in two folds
 TWELVE = ["0001 1 2", "0001 1 0002 1", "0002 1 0003 1", "0001 1 0003 1", "0002 1 2",
@@ -88,11 +88,12 @@ def test_four_fields_with_one_name_are_a_same_pair(people):
     assert pairs.same.tolist() == [True, False]
 
 
-@pytest.mark.parametrize("line", ["0001 1", "0001 1 x", "0001 1 0002 1 5", "0001 -1 2"])
+@pytest.mark.parametrize("line", ["0001 1", "0001 1 x", "0001 1 0002 1 5", "0001 -1 2", "a/1.jpg b/1.jpg 1",
+                                  "a/1.jpg\tb/1.jpg\t2"])
 def test_malformed_line(people, line):
     path = write(people, "10 300", "0001 1 2", "", f"  {line}")
     message = (f"pairs file '{path}', line 4: expected 'name i j' or 'name1 i name2 j', "
-               f"got '{line}'")
+               f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line!r}")
     with pytest.raises(ValueError, match=re.escape(message)):
         read_pairs(path, people)
 
@@ -180,3 +181,8 @@ def test_load_pairs_looks_in_three_places(tmp_path, monkeypatch):
         place.unlink()
     (tmp_path / "mine.txt").write_text(text)
     assert len(load_pairs(str(faces), str(tmp_path / "mine.txt"), 2)) == 4
+
+
+def test_two_of_counts_all_pairs():
+    expected = [(low, high) for high in range(60) for low in range(high)]
+    assert two_of(np.arange(len(expected))).tolist() == [list(pair) for pair in expected]

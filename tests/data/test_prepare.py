@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tf_facenet.data import prepare
+from tf_facenet.data import load, prepare
 from tf_facenet.data.faces import Faces
 from tf_facenet.options import SoftmaxOptions
 
@@ -26,6 +26,45 @@ def test_only_people(tmp_path):
     chosen = prepare.only_people(faces([2, 3, 4]), path)
     assert chosen.names == ["p0", "p2"]
     assert len(chosen) == 6
+
+
+def test_people_of_another_set_are_left_out(tmp_path, caplog):
+    data = faces([2, 3, 4, 1])
+    named = Faces(data.samples, data.labels, ["José_Maria", "Al_Gore", "bo", "Bo_Derek"])
+    path = tmp_path / "pairs.txt"
+    path.write_text("1\t1\njose maria\t1\t2\nAL GORE\t1\tSomebody_Else\t2\n", encoding="utf-8")
+    with caplog.at_level("INFO", "tf_facenet"):
+        left = prepare.without_people(named, str(path))
+    assert left.names == ["bo", "Bo_Derek"]
+    assert len(left) == 5
+    assert f"Excluded: 2 people whom {path} names" in caplog.text
+
+
+def test_no_overlap_is_no_mistake_but_only_overlap_is(tmp_path):
+    data = faces([2, 3])
+    (tmp_path / "list.txt").write_text("somebody\n")
+    assert prepare.without_people(data, str(tmp_path / "list.txt")).names == data.names
+    (tmp_path / "list.txt").write_text("P0\nP1\n")
+    with pytest.raises(ValueError, match="--exclude_people '.*list.txt' names all 2 people of --data_dir"):
+        prepare.without_people(data, str(tmp_path / "list.txt"))
+    with pytest.raises(OSError, match="none.txt"):
+        prepare.without_people(data, str(tmp_path / "none.txt"))
+
+
+def test_training_leaves_people_out_and_says_what_is_odd(tmp_path, caplog):
+    drawn = load("drawn:people=4,images=2,size=32")
+    folders = ["Al_Gore", "Bo", "al gore", "Cy"]
+    for sample, label in zip(drawn.samples[:7], drawn.labels, strict=False):
+        path = tmp_path / "faces" / folders[label] / f"{len(sample)}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample)
+    (tmp_path / "list.txt").write_text("bo\n")
+    options = SoftmaxOptions(data_dir=str(tmp_path / "faces"), exclude_people=str(tmp_path / "list.txt"), quiet=True)
+    chosen, _ = prepare.training_faces(options)
+    assert chosen.names == ["Al_Gore", "Cy", "al gore"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "Few images: 1 (33%) of the people have one image, 3 (100%) fewer than five",
+        "Names: 1 people may be there twice, such as 'Al_Gore' and 'al gore'"]
 
 
 def test_outliers_and_the_classes_they_leave_small(tmp_path):

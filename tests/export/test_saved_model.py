@@ -8,45 +8,17 @@ import tensorflow as tf
 from PIL import Image
 
 from tests import process, tiny
-from tf_facenet import export
+from tests.export.expected import METADATA, assert_equal, outputs
 from tf_facenet.export import saved_model as exporter
-from tf_facenet.export.saved_model import SIGNATURES, saved_model
+from tf_facenet.export.saved_model import SIGNATURES
 from tf_facenet.inference.embedder import Embedder
-from tf_facenet.inference.model_file import save_model
-
-METADATA = {"backbone": "tiny", "class_names": ["Zoë"]}
 
 
 @pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(3)
-    model = tiny.create((20, 16), 5, keep_probability=0.5)
-    model.get_layer("bn2").moving_variance.assign(np.linspace(0.5, 2, 16))
-    return model
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return np.random.default_rng(2).integers(0, 256, (7, 20, 16, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
+def exported(model, export, tmp_path_factory):
     directory = tmp_path_factory.mktemp("export") / "tiny"
-    assert saved_model(model, METADATA, directory) < 1e-5
+    assert export(model, METADATA, directory).difference < 1e-5
     return directory
-
-
-def outputs(model, pixels):
-    features = model.predict(pixels.astype("float32"), verbose=0).astype("float64")
-    norm = np.linalg.norm(features, axis=1)
-    return features / norm[:, None], norm
-
-
-def assert_equal(result, expected):
-    assert sorted(result) == ["embeddings", "norm"]
-    np.testing.assert_allclose(result["embeddings"], expected[0], atol=1e-5)
-    np.testing.assert_allclose(result["norm"], expected[1], rtol=1e-5)
 
 
 def test_signatures(model, exported, pixels):
@@ -78,10 +50,10 @@ def test_files_are_turned_upright(model, exported, pixels):
     assert_equal(result, outputs(model, pixels[:1]))
 
 
-def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels):
+def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels, export):
     model = tiny.create((20, 16), 5)
     model.get_layer("features").kernel.assign(np.eye(16, 5))
-    saved_model(model, {}, tmp_path / "m")
+    export(model, {}, tmp_path / "m")
     loaded = tf.saved_model.load(tmp_path / "m")
     for variable in loaded.model_variables:
         variable.assign(tf.zeros_like(variable))
@@ -90,7 +62,7 @@ def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels):
     assert not np.any(result["norm"])
 
 
-def test_mixed_precision_is_exported_in_float32(pixels, tmp_path):
+def test_mixed_precision_is_exported_in_float32(pixels, tmp_path, export):
     keras.utils.set_random_seed(3)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -99,7 +71,7 @@ def test_mixed_precision_is_exported_in_float32(pixels, tmp_path):
         keras.config.set_dtype_policy("float32")
     full = tiny.create((20, 16), 5)
     full.set_weights(half.get_weights())
-    assert saved_model(half, {}, tmp_path / "m") < 1e-5
+    assert export(half, {}, tmp_path / "m").difference < 1e-5
     np.testing.assert_allclose(
         Embedder.load(tmp_path / "m").embed(pixels), outputs(full, pixels)[0], atol=1e-5)
     assert half.get_layer("conv1").compute_dtype == "bfloat16"
@@ -146,63 +118,48 @@ def test_plain_tensorflow_runs_it(model, exported, pixels, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), outputs(model, pixels)[0], atol=1e-5)
 
 
-def test_an_older_export_is_replaced_whole(model, tmp_path):
-    saved_model(model, {"template": "old"}, tmp_path / "m")
+def test_an_older_export_is_replaced_whole(model, tmp_path, export):
+    export(model, {"template": "old"}, tmp_path / "m")
     (tmp_path / "m" / "variables" / "left_over").touch()
-    saved_model(model, {"template": "new"}, tmp_path / "m")
+    export(model, {"template": "new"}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "new"
     assert not (tmp_path / "m" / "variables" / "left_over").exists()
     assert list(tmp_path.iterdir()) == [tmp_path / "m"]
 
 
-def test_other_folders_and_files_are_not_touched(model, tmp_path):
+def test_other_folders_and_files_are_not_touched(model, tmp_path, export):
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(ValueError, match="expected a new folder or an older export, found photo"):
-        saved_model(model, {}, tmp_path)
+        export(model, {}, tmp_path)
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(ValueError, match="an older export, found photo.jpg. Choose another"):
-        saved_model(model, {}, tmp_path)
+        export(model, {}, tmp_path)
     with pytest.raises(ValueError, match="found a file"):
-        saved_model(model, {}, tmp_path / "photo.jpg")
+        export(model, {}, tmp_path / "photo.jpg")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["photo.jpg", "saved_model.pb"]
 
 
-def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch):
-    saved_model(model, {"template": "good"}, tmp_path / "m")
+def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch, export):
+    export(model, {"template": "good"}, tmp_path / "m")
     decode = exporter.images.decode
     monkeypatch.setattr(exporter.images, "decode", lambda encoded: decode(encoded) // 2)
-    with pytest.raises(ValueError, match=r"differs from Keras by .*; expected at most 0\.0001\."):
-        saved_model(model, {}, tmp_path / "m")
+    with pytest.raises(ValueError, match=r"SavedModel differ from Keras by .*; expected at most 0\.0001\."):
+        export(model, {}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "good"
     assert list(tmp_path.iterdir()) == [tmp_path / "m"]
 
 
-def test_a_full_disk_is_an_os_error(model, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_os_error(model, tmp_path, monkeypatch, export):
     def full(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(exporter.tf.saved_model, "save", full)
     with pytest.raises(OSError, match="Cannot write '.*m': No space left on device"):
-        saved_model(model, {}, tmp_path / "m")
+        export(model, {}, tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_foreign_saved_models_are_refused(tmp_path):
     tf.saved_model.save(tf.Module(), tmp_path)
-    with pytest.raises(ValueError, match="is not a SavedModel of this package: expected the outp"):
+    with pytest.raises(ValueError, match="is not an export of this package: expected the outp"):
         Embedder.load(tmp_path)
-
-
-def test_export_all(model, tmp_path):
-    save_model(model, tmp_path / "model.keras", METADATA)
-    export.export_all(tmp_path / "model.keras", "")
-    assert [item.name for item in tmp_path.iterdir()] == ["model.keras"]
-    export.export_all(tmp_path, "saved_model")
-    assert Embedder.load(tmp_path / "saved_model").image_size == (20, 16)
-
-
-def test_formats():
-    assert export.check_formats("") == []
-    assert export.check_formats(" saved_model,saved_model ") == ["saved_model"] * 2
-    with pytest.raises(ValueError, match="Unknown export format 'coreml'. Choose one of: saved_m"):
-        export.check_formats("saved_model,coreml")

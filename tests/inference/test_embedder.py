@@ -182,3 +182,24 @@ def test_unreadable_files_are_named(embedder, pixels, tmp_path, name):
         embedder.embed([png(pixels[0]), path])
     assert path in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_step_of_a_pipeline(embedder, pixels, tmp_path):
+    from sklearn.base import clone
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    labels = np.arange(7) % 2
+    paths = []
+    for number in range(7):  # people are dark or bright
+        paths.append(str(tmp_path / f"{number}.png"))
+        (tmp_path / f"{number}.png").write_bytes(png(pixels[number] // 2 + np.uint8(127 * labels[number])))
+    pipeline = make_pipeline(embedder, LinearSVC())
+    assert pipeline.fit(paths, labels).predict(paths).tolist() == labels.tolist()
+    assert cross_val_score(pipeline, paths, labels, cv=3).mean() > 0.6
+    twin = clone(pipeline).set_params(embedder__batch_size=2)[0]
+    assert (twin.batch_size, embedder.batch_size) == (2, 3)
+    np.testing.assert_allclose(twin.transform(paths), embedder.embed(paths), atol=1e-6)
+    with pytest.raises(ValueError, match="Unknown setting of an Embedder 'model'"):
+        twin.set_params(model=None)

@@ -43,7 +43,7 @@ def run(tmp_path_factory):
         "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1",
         "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
         "--lfw_distance_metric", "1", "--lfw_use_flipped_images", "--lfw_subtract_mean",
-        "--log_histograms", "--export", "saved_model")
+        "--log_histograms", "--export", "saved_model", "--model_options", "batch_norm=true")
 
 
 @pytest.mark.parametrize("arguments", [
@@ -76,6 +76,7 @@ def test_the_run_folder_is_complete(run):
     assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [
         f"checkpoint-{step:09d}.npz" for step in (0, 3, 6)]
     assert cv2.imread(str(run / "curves.png")) is not None
+    assert json.loads((run / "options.json").read_text())["model_options"] == {"batch_norm": True}
 
 
 def test_events_hold_curves_and_histograms(run):
@@ -231,6 +232,13 @@ MISTAKES = {
     "image smaller than the network allows": (
         ["--model_def", "inception_resnet_v1", "--image_size", "40"], "at least 75"),
     "unknown backbone": (["--model_def", "resnet51"], "Unknown backbone 'resnet51'"),
+    "option of another backbone": (["--model_def", "small", "--model_options", "neck=gdc"],
+                                   "Backbone 'small' takes no 'neck'; it takes no options"),
+    "unknown option of an application": (["--model_def", "keras:VGG16", "--model_options", "alpha=0.5"],
+                                         "Backbone 'keras:VGG16' takes no 'alpha'; it takes neck"),
+    "unknown application": (["--model_def", "keras:VGG61"], "keras.applications has no 'VGG61'. Choose one of: VGG19, VGG16"),
+    "windows that do not tile": (["--model_def", "swin_t", "--model_options", "window=3"],
+                                 "window is 3; it does not tile the maps of [8, 4, 2, 1] places"),
     "malformed pairs": (["--lfw_dir", "{tmp}/people", "--lfw_pairs", "{tmp}/pairs.txt"],
                         "line 2: expected 'name i j'"),
     "missing pretrained": (["--pretrained_model", "{tmp}/none"], "does not exist"),

@@ -36,7 +36,7 @@ def test_facenets_flags_and_defaults():
 
 
 @pytest.mark.parametrize("arguments", [
-    "--mining all --triplet_distance L2",
+    "--mining all --triplet_distance L2 --model_options batch_norm=false",
     "--softmax_loss_factor 0.5 --num_devices 2 --strategy mirrored",
     "--mining offline --batch_size 10 --random_flip --random_crop"])
 def test_trains_verifies_and_resumes_exactly(tmp_path, arguments):

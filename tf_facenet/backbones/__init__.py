@@ -5,20 +5,36 @@ a functional Keras model whose first layer standardises the pixels and whose lay
 names, so that weights can be matched by name and shape.
 """
 
+import functools
 import importlib
+import inspect
 
 import keras
 
-from tf_facenet.lookup import lookup
+from tf_facenet.lookup import check_options, lookup
 
 # Families as text, so that only the one that is asked for is imported.
 BACKBONES = {
     "inception_resnet_v1": "tf_facenet.backbones.inception_resnet_v1:inception_resnet_v1",
-    "mobilenet_v1": "tf_facenet.backbones.mobilenet:mobilenet_v1",
-    "mobilenet_v2": "tf_facenet.backbones.mobilenet:mobilenet_v2",
-    "mobilenet_v3": "tf_facenet.backbones.mobilenet:mobilenet_v3",
+    "inception_resnet_v2": "tf_facenet.backbones.inception_resnet_v2:inception_resnet_v2",
+    "iresnet18": "tf_facenet.backbones.iresnet:iresnet18",
+    "iresnet34": "tf_facenet.backbones.iresnet:iresnet34",
+    "iresnet50": "tf_facenet.backbones.iresnet:iresnet50",
+    "iresnet100": "tf_facenet.backbones.iresnet:iresnet100",
+    "iresnet200": "tf_facenet.backbones.iresnet:iresnet200",
+    "mbf": "tf_facenet.backbones.mobilefacenet:mbf",
+    "mobilefacenet": "tf_facenet.backbones.mobilefacenet:mobilefacenet",
+    "mobilenet_v1": "keras:MobileNet",
+    "mobilenet_v2": "keras:MobileNetV2",
+    "mobilenet_v3": "keras:MobileNetV3Large",
     "small": "tf_facenet.backbones.small:small",
+    "swin_t": "tf_facenet.backbones.swin:swin_t",
 }
+
+# ``prefix:name``: the function that builds all families of that kind; `name` is its first argument.
+KINDS = {"keras": "tf_facenet.backbones.applications:application"}
+
+COMMON = {"image_size", "embedding_size", "standardization", "keep_probability"}
 
 
 def create(
@@ -28,28 +44,40 @@ def create(
 
     Args:
         name: an entry of `BACKBONES`, with or without facenet's prefix ``models.``; or
+            ``keras:EfficientNetV2B0``, a network of keras.applications; or
             ``package.module:function``, a function with the same keywords as this one.
         image_size: side of the images, or (height, width).
         embedding_size: width D of the features.
         standardization: ``"fixed"``, ``"per_image"`` or ``"none"``; see `Standardize`.
         keep_probability: share of units that the dropout before the last layer keeps.
-        **options: what the family takes besides, such as ``alpha`` of the MobileNets.
+        **options: what the family takes besides, such as ``alpha`` of the MobileNets or ``window``
+            of Swin.
 
     Returns:
         A `keras.Model`: images [B, H, W, 3] of any number type → features [B, D] float32.
 
     Raises:
         ValueError: no such name, a function that cannot be imported or gives no model, or a size
-            that the family cannot take.
+            or an option that the family cannot take.
     """
-    path = name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
-    model = _function(path)(
-        image_size, embedding_size, standardization=standardization,
-        keep_probability=keep_probability, **options)
+    family = _family(name)
+    parameters = inspect.signature(family).parameters.values()
+    if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):
+        known = {parameter.name for parameter in parameters} - COMMON
+        check_options(options, known, f"Backbone {name!r}")
+    model = family(image_size, embedding_size, standardization=standardization,
+                   keep_probability=keep_probability, **options)
     if not isinstance(model, keras.Model):
         raise ValueError(f"The backbone {name!r} gives {type(model).__name__}; expected a "
                          "keras.Model that turns images into features.")
     return model
+
+
+def _family(name):
+    """The function that builds a backbone."""
+    path = name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
+    kind, _, rest = path.partition(":")
+    return functools.partial(_function(KINDS[kind]), rest) if kind in KINDS else _function(path)
 
 
 def _function(path):

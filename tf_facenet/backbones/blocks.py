@@ -45,19 +45,32 @@ def conv_bn(x, filters, kernel_size, name, strides=1, padding="same", momentum=M
     return layers.ReLU(name=f"{name}_Relu")(batch_norm(x, name, momentum))
 
 
-def bottleneck(x, embedding_size, keep_probability, momentum=MOMENTUM):
-    """Dropout, then the last linear layer: [B, C] → features [B, D], float32 under any policy.
+def dropout(x, keep_probability, name="Dropout"):
+    """Dropout of any shape.
 
     Raises:
-        ValueError: `embedding_size` or `keep_probability` is out of range.
+        ValueError: `keep_probability` is out of range.
     """
-    if embedding_size < 1:
-        raise ValueError(f"embedding_size is {embedding_size}; expected at least 1.")
     if not 0 < keep_probability <= 1:
         raise ValueError(f"keep_probability is {keep_probability}; expected more than 0, at most "
                          "1 (1 is no dropout).")
-    x = layers.Dropout(1 - keep_probability, name="Dropout")(x)
-    x = layers.Dense(embedding_size, use_bias=False, dtype="float32", name="Bottleneck")(x)
+    return layers.Dropout(1 - keep_probability, name=name)(x)
+
+
+def last_linear(x, embedding_size, name, use_bias=False):
+    """The last linear layer: [B, C] → [B, D], float32 under any policy.
+
+    Raises:
+        ValueError: `embedding_size` is less than 1.
+    """
+    if embedding_size < 1:
+        raise ValueError(f"embedding_size is {embedding_size}; expected at least 1.")
+    return layers.Dense(embedding_size, use_bias=use_bias, dtype="float32", name=name)(x)
+
+
+def bottleneck(x, embedding_size, keep_probability, momentum=MOMENTUM):
+    """Dropout, the last linear layer and its normalisation: [B, C] → features [B, D], float32."""
+    x = last_linear(dropout(x, keep_probability), embedding_size, "Bottleneck")
     return batch_norm(x, "Bottleneck", momentum, dtype="float32")
 
 

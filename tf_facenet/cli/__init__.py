@@ -9,9 +9,23 @@ from tf_facenet.lookup import lookup
 # Name → module with `Options` and `run(options)`. A module imports TensorFlow inside `run` only,
 # so that help answers at once.
 COMMANDS = {
+    "align": "tf_facenet.cli.align",
+    "check": "tf_facenet.cli.check",
+    "classify": "tf_facenet.cli.classify",
     "clean": "tf_facenet.cli.clean",
+    "cluster": "tf_facenet.cli.cluster",
+    "compare": "tf_facenet.cli.compare",
+    "convert": "tf_facenet.cli.convert",
+    "embed": "tf_facenet.cli.embed",
+    "enroll": "tf_facenet.cli.enroll",
     "export": "tf_facenet.cli.export",
+    "filter": "tf_facenet.cli.filter",
+    "identify": "tf_facenet.cli.identify",
+    "pairs": "tf_facenet.cli.pairs",
+    "records": "tf_facenet.cli.records",
     "report": "tf_facenet.cli.report",
+    "split": "tf_facenet.cli.split",
+    "threshold": "tf_facenet.cli.threshold",
 }
 
 

@@ -1,31 +1,51 @@
-"""Write a model as a SavedModel, which runs without this package."""
+"""Write a model as a SavedModel, ONNX or TFLite, which run without this package."""
 
 from dataclasses import dataclass
 
-from tf_facenet.config import positional
+from tf_facenet.config import option, positional
 
 
 @dataclass(kw_only=True)
 class Options:
-    """Write a model as a SavedModel, which runs without this package."""
+    """Write a model as a SavedModel, ONNX or TFLite, which run without this package.
+
+    What was written is run and compared with Keras on pairs of faces before it stays.
+    """
 
     model: str = positional("run folder or .keras file")
-    out: str = positional("folder to write; an older export there is replaced")
+    out: str = positional("file ending in .onnx or .tflite, or folder of a SavedModel; an older export is replaced")
+    format: str = option("", "saved_model, onnx or tflite; by default what the ending says")
+    quantize: str = option("", "smaller numbers in TFLite: float16; int8 for processors that compute with integers",
+                           choices=("float16", "int8"))
+    calibrate: str = option("drawn", "int8: faces like those that the network will see, as --data_dir takes them")
+    pairs: str = option("drawn", "images of the pairs to compare on, as --lfw_dir takes them")
+    lfw_pairs: str = option("pairs.txt", "pairs file; also looked for in and beside --pairs")
+    quiet: bool = option(False, "no progress bar")
+
+    def __post_init__(self):
+        """Raise ValueError for a format that cannot be written."""
+        from tf_facenet.export import format_of
+
+        format_of(self.out, self.format, self.quantize)
 
 
 def run(options):
     """Export, compare with Keras, and say what was written."""
     from tf_facenet import logs
 
-    logs.to_stdout()
-    from tf_facenet.export.saved_model import SIGNATURES, saved_model
+    logs.to_stdout(options.quiet)
+    from tf_facenet.data.pairs import load_pairs
+    from tf_facenet.export import writing
     from tf_facenet.inference.model_file import load_model
 
     model, metadata = load_model(options.model)
-    difference = saved_model(model, metadata, options.out)
+    pairs = None if options.pairs == "drawn" else load_pairs(options.pairs, options.lfw_pairs)
+    if options.quantize == "int8" and options.calibrate == "drawn":
+        print("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")
+    proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,
+                           calibrate=options.calibrate, quiet=options.quiet)
     height, width = metadata["image_size"]
-    print(f"Exported {options.model} to {options.out}")
-    for name, takes in SIGNATURES.items():
-        print(f"  {name:16} {takes} → embeddings [B, {metadata['embedding_size']}], norm [B]")
-    print(f"Image size: {height}x{width}")
-    print(f"Largest difference to Keras: {difference:.1e}")
+    print(f"Exported {options.model} to {options.out}: pixels [B, {height}, {width}, 3] → "
+          f"embeddings [B, {metadata['embedding_size']}], norm [B]")
+    print(f"Largest difference to Keras: {proof.difference:.1e}")
+    print(f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")

@@ -1,19 +1,43 @@
-"""Write one page with the numbers and pictures of a run."""
+"""Verify a model and write one page with numbers, curves and its worst mistakes."""
 
 from dataclasses import dataclass
 
-from tf_facenet.config import positional
+from tf_facenet.config import option, positional
 
 
 @dataclass(kw_only=True)
 class Options:
-    """Write one page with the numbers and pictures of a run."""
+    """Verify a model and write one page with numbers, curves and its worst mistakes."""
 
-    run: str = positional("run folder")
+    model: str = positional("run folder, .keras file or exported model")
+    pairs: str = option("", "folder of aligned faces, a .bin set, or drawn[:people=...]; default the run's --lfw_dir "
+                        "or drawn faces")
+    lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside the folder")
+    lfw_nrof_folds: int = option(10, "folds of the cross-validation")
+    distance_metric: int = option(1, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
+    flip: str = option("sum", "what the mirrored image's embedding is for", choices=("none", "concat", "sum"))
+    output: str = option("report.html", "page to write", short="o")
+    batch_size: int = option(100, "images per batch")
+    quiet: bool = option(False, "no progress bar")
 
 
 def run(options):
-    """Write report.html and say where."""
-    from tf_facenet.evaluation.report import write_report
+    """Verify and write."""
+    from tf_facenet.cli.faces import load_embedder
 
-    print(f"Report: {write_report(options.run)}")
+    embedder = load_embedder(options.model, options)
+    from tf_facenet.data.pairs import load_pairs
+    from tf_facenet.evaluation import metrics, verification
+    from tf_facenet.evaluation.report import write_report
+    from tf_facenet.progress import Progress
+
+    trained = embedder.metadata["options"]
+    where = options.pairs or trained.get("lfw_dir") or "drawn:people=200,images=10,first=1000000"
+    pairs = load_pairs(where, options.lfw_pairs, options.lfw_nrof_folds)
+    with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
+        report = verification.verify(embedder, pairs, options.flip, bar.update,
+                                     distance=tuple(metrics.DISTANCES)[options.distance_metric])
+    print(*report.lines(), sep="\n")
+    write_report(options.output, options.model, embedder.metadata, report, pairs,
+                 {"images": where, "mirrored images": options.flip})
+    print(f"Report: {options.output}")

@@ -2,7 +2,7 @@
 
 import os
 
-from tf_facenet.data import folders
+from tf_facenet.data import folders, records
 from tf_facenet.data.faces import Faces
 
 
@@ -10,27 +10,48 @@ def load(path):
     """Load the training set that a path describes.
 
     Args:
-        path: folder with one sub-folder for each person, or "drawn" or
-            "drawn:people=400,seed=1" (`drawn.parse`), or a list of such paths, whose people
-            count as different.
+        path: folder with one sub-folder for each person; or a record file `*.rec` or the folder of a `train.rec`;
+            or "drawn" or "drawn:people=400,seed=1" (`drawn.parse`). Of several, in a list or with colons between them,
+            the people count as different.
 
     Returns:
         `Faces`.
 
     Raises:
-        OSError: there is no such folder, or it cannot be read.
-        ValueError: the folder has no people or no images, or the description is wrong.
+        OSError: there is no such folder or file, or it cannot be read.
+        ValueError: the folder has no people or no images, the record file is damaged, or the description is wrong.
+    """
+    parts = split(path)
+    if len(parts) > 1:
+        return Faces.join([load(part) for part in parts])
+    path = parts[0]
+    if path.partition(":")[0] == "drawn":
+        return _draw(path)
+    file = records.record_file(path)
+    return records.read_faces(file) if file else folders.read_folder(path)
+
+
+def split(path):
+    """The single paths [n] of a path, a list of paths, or paths with colons between them.
+
+    >>> split("~/faces:drawn:people=400,seed=1:ms1m/train.rec")
+    ['~/faces', 'drawn:people=400,seed=1', 'ms1m/train.rec']
     """
     if isinstance(path, (list, tuple)):
-        return Faces.join([load(part) for part in path])
+        return [single for part in path for single in split(part)]
     path = os.fspath(path)
-    return _SOURCES.get(path.partition(":")[0], folders.read_folder)(path)
+    if os.path.lexists(os.path.expanduser(path)):
+        return [path]
+    parts = []
+    for part in path.split(":"):
+        if parts and parts[-1] == "drawn" and ("=" in part or not os.path.exists(os.path.expanduser(part))):
+            parts[-1] += f":{part}"  # belongs to its description
+        else:
+            parts.append(part)
+    return parts
 
 
 def _draw(description):
     from tf_facenet.data import drawn  # only those who draw wait for OpenCV
 
     return drawn.draw(**drawn.parse(description))
-
-
-_SOURCES = {"drawn": _draw}  # everything else is a folder

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
+from tf_facenet.data.samples import Samples
 
 MAX_ROTATION = 10.0  # degrees
 
@@ -20,11 +21,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which random changes images go through; by default none."""
+    """Which random changes images go through, by default none; and where they are cropped if not at random."""
 
     random_crop: bool = False
     random_flip: bool = False
     random_rotate: bool = False
+    place: tuple = (0.5, 0.5)  # see `images.crop`
 
 
 def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
@@ -77,7 +79,7 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
     return _parallel(tf.data.Dataset.zip((steps, rows)), batch, num_threads)
 
 
-def evaluation_batches(samples, batch_size, image_size, num_threads=None):
+def evaluation_batches(samples, batch_size, image_size, num_threads=None, place=Augmentation.place):
     """All images in order, cropped or padded to the size; the last batch may be smaller.
 
     Args:
@@ -85,6 +87,7 @@ def evaluation_batches(samples, batch_size, image_size, num_threads=None):
         batch_size: images per batch, B.
         image_size: one number or (height, width).
         num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+        place: where larger images are cropped, see `images.crop`.
 
     Returns:
         `tf.data.Dataset` of uint8 [<= B, height, width, 3].
@@ -94,7 +97,7 @@ def evaluation_batches(samples, batch_size, image_size, num_threads=None):
         tf.errors.InvalidArgumentError: while iterating, if an image cannot be read; it names it.
     """
     _check(len(samples), batch_size)
-    return _in_order(_Loader(samples, image_size, Augmentation()),
+    return _in_order(_Loader(samples, image_size, Augmentation(place=place)),
                      tf.zeros([len(samples), _Loader.NUM_DRAWS]), batch_size, num_threads)
 
 
@@ -135,10 +138,11 @@ class _Loader:
     NUM_DRAWS = 4  # random numbers for each image: crop y, crop x, flip, rotation
 
     def __init__(self, samples, image_size, augmentation):
-        are_paths = [not isinstance(sample, bytes) for sample in samples]
-        self.samples = _constant([os.fsencode(sample) for sample in samples])
-        self.are_paths = _constant(are_paths)
-        self.kinds = set(are_paths)
+        self.references = Samples.of(samples)
+        are_paths = self.references.are_paths
+        self.are_paths, self.kinds = _constant(are_paths), set(are_paths.tolist())
+        # Without record files the graph can do it all.
+        self.samples = None if self.references.files else _constant(self.references.sources(np.arange(len(samples))))
         self.image_size, self.augmentation = image_size, augmentation
 
     def __call__(self, rows, draws):
@@ -153,31 +157,34 @@ class _Loader:
             images among the rows.
         """
         places, pixels = images.map_readable(
-            self._one, rows, draws[:, :2], draws[:, 2] < 0.5, MAX_ROTATION * (2 * draws[:, 3] - 1))
+            self._one, self._sources(rows), tf.gather(self.are_paths, rows), draws[:, :2], draws[:, 2] < 0.5,
+            MAX_ROTATION * (2 * draws[:, 3] - 1))
         return pixels, places
 
     def names_of_lost(self, rows, places):
         """Paths of the rows whose places are missing."""
         places = tf.sets.difference(tf.range(tf.size(rows, tf.int64))[tf.newaxis],
                                     places[tf.newaxis]).values
-        lost = tf.gather(rows, places)
-        return tf.where(tf.gather(self.are_paths, lost), tf.gather(self.samples, lost),
-                        "(an image in memory)")
+        return tf.numpy_function(self.references.names, [tf.gather(rows, places)], tf.string)
 
-    def _one(self, row, position, flipped, degrees):
-        image = images.decode(self._read(row))
+    def _one(self, source, is_path, position, flipped, degrees):
+        image = images.decode(self._content(source, is_path))
         if self.augmentation.random_rotate:
             image = images.rotate(image, degrees)
         image = images.crop(image, self.image_size,
-                            position if self.augmentation.random_crop else None)
+                            position if self.augmentation.random_crop else None, self.augmentation.place)
         return images.flip(image, flipped) if self.augmentation.random_flip else image
 
-    def _read(self, row):
-        sample = tf.gather(self.samples, row)
+    def _sources(self, rows):
+        """Paths of files, and what images that are no files contain: [B] string."""
+        if self.samples is not None:
+            return tf.gather(self.samples, rows)
+        return tf.ensure_shape(tf.numpy_function(self.references.sources, [rows], tf.string), rows.shape)
+
+    def _content(self, source, is_path):
         if len(self.kinds) > 1:
-            is_path = tf.gather(self.are_paths, row)
-            return tf.cond(is_path, lambda: tf.io.read_file(sample), lambda: sample)
-        return tf.io.read_file(sample) if True in self.kinds else sample
+            return tf.cond(is_path, lambda: tf.io.read_file(source), lambda: source)
+        return tf.io.read_file(source) if True in self.kinds else source
 
 
 def _shuffled(count, batch_size, seed, start):

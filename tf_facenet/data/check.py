@@ -6,7 +6,7 @@ from multiprocessing.pool import ThreadPool
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import headers, images
+from tf_facenet.data import headers, images, samples
 from tf_facenet.files import atomic_write
 
 _CHUNK = 32  # images that one call of a thread reads: their files are in memory together
@@ -29,22 +29,62 @@ def readable(faces, num_threads=None, progress=None):
         ValueError: not one image is good.
     """
     reasons = []
-    starts = range(0, len(faces), _CHUNK)
-    with ThreadPool(num_threads or os.cpu_count()) as pool:
-        for part in pool.imap(lambda at: _faults(faces.samples[at : at + _CHUNK]), starts):
-            reasons += part
-            if progress:
-                progress(len(reasons))
-    good = np.array([reason is None for reason in reasons], bool)
-    bad = [(_name(faces, row), reasons[row]) for row in np.flatnonzero(~good)]
-    if not good.any():
-        first = f", the first: {bad[0][0]} ({bad[0][1]})" if bad else ""
-        raise ValueError(f"None of the {len(faces)} images can be read{first}. "
-                         "Expected JPEG, PNG, BMP, GIF or WebP images.")
+    for part, *_ in in_parts(faces, _decodable, num_threads):
+        reasons += part
+        if progress:
+            progress(len(reasons))
+    good, bad = sort_out(faces, reasons)
     left = np.bincount(faces.labels[good], minlength=faces.num_classes)
     bad += [(f"class {name!r}", "has no readable image")
             for name, count in zip(faces.names, left, strict=True) if not count]
     return faces.select(good), bad
+
+
+def in_parts(faces, measured, num_threads=None, of_file=len):
+    """Read, decode and measure images in parallel, a few at a time.
+
+    Args:
+        faces: `Faces`.
+        measured: what `measuring` gives.
+        num_threads: None = as many as there are processor cores.
+        of_file: function of the bytes of an encoded image.
+
+    Yields:
+        ``(reasons, values, results)`` of the next n images: for each why it is bad, or None; for the m good ones
+        what `of_file` says; and their measures [m, ...].
+    """
+    starts = range(0, len(faces), _CHUNK)
+    with ThreadPool(num_threads or os.cpu_count()) as pool:
+        yield from pool.imap(lambda at: _examine(faces.samples[at : at + _CHUNK], measured, of_file), starts)
+
+
+def measuring(measure):
+    """A function of encoded images [n] that measures those that can be decoded.
+
+    Args:
+        measure: from pixels [h, w, 3] to a tensor of fixed shape, in the graph.
+
+    Returns:
+        Function that gives ``(places, results)`` as `images.map_readable` does.
+    """
+    return tf.function(
+        lambda encoded: images.map_readable(lambda one: measure(images.decode(one)), encoded),
+        input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+
+
+def sort_out(faces, reasons):
+    """Mask [N] of the good images, and (name, reason) of each other.
+
+    Raises:
+        ValueError: not one image is good.
+    """
+    good = np.array([reason is None for reason in reasons], bool)
+    bad = [(sample_name(faces, row), reasons[row]) for row in np.flatnonzero(~good)]
+    if not good.any():
+        first = f", the first: {bad[0][0]} ({bad[0][1]})" if bad else ""
+        raise ValueError(f"None of the {len(faces)} images can be read{first}. "
+                         "Expected JPEG, PNG, BMP, GIF or WebP images.")
+    return good, bad
 
 
 def write_bad_files(path, bad):
@@ -58,39 +98,31 @@ def write_bad_files(path, bad):
         temporary.write_bytes(os.fsencode(text))  # also names that are not UTF-8
 
 
-def _faults(samples):
-    """For each sample, why it is bad, or None."""
-    reasons, contents = [None] * len(samples), {}
-    for place, sample in enumerate(samples):
+def _examine(chunk, measured, of_file):
+    reasons, contents = [None] * len(chunk), {}
+    for place, sample in enumerate(chunk):
         try:
-            contents[place] = _content(sample)
+            contents[place] = samples.read(sample)
             reasons[place] = headers.fault(contents[place])
         except OSError as error:
             reasons[place] = f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            reasons[place] = str(error)
     # A header can be so bad that decoding must not be tried.
     promising = [place for place, reason in enumerate(reasons) if reason is None]
     encoded = tf.constant([contents[place] for place in promising], tf.string)
-    decoded = _decodable(encoded).numpy()
+    decoded, results = (tensor.numpy() for tensor in measured(encoded))
     for place in np.delete(promising, decoded).astype(int):
         reasons[place] = f"truncated or corrupt {headers.image_format(contents[place])}"
-    return reasons
+    return reasons, [of_file(contents[promising[place]]) for place in decoded], results
 
 
-@tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-def _decodable(encoded):
-    """Places [m] of the images [n] that can be decoded."""
-    # A pixel is asked for, since TensorFlow leaves out operations whose results nobody wants.
-    return images.map_readable(lambda one: images.decode(one)[0, 0, 0], encoded)[0]
+# A pixel is asked for, since TensorFlow leaves out operations whose results nobody wants.
+_decodable = measuring(lambda pixels: pixels[0, 0, 0])
 
 
-def _content(sample):
-    if isinstance(sample, bytes):
-        return sample
-    with open(sample, "rb") as file:
-        return file.read()
-
-
-def _name(faces, row):
+def sample_name(faces, row):
+    """What to call an image: its path, or its number and person."""
     sample = faces.samples[row]
     if isinstance(sample, bytes):
         return f"image {row} in memory, of {faces.names[faces.labels[row]]!r}"

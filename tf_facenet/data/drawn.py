@@ -14,7 +14,7 @@ import numpy as np
 from tf_facenet.data.drawn_camera import picture
 from tf_facenet.data.drawn_traits import raw_words
 from tf_facenet.data.faces import Faces
-from tf_facenet.data.pairs import Pairs
+from tf_facenet.data.pairs import Pairs, two_of
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90]
 UNSEEN = 1_000_000  # first person of pairs: nobody trains on these people by default
@@ -140,10 +140,10 @@ def _fold_pairs(people, images, wanted, starts):
     """Same pairs and different pairs [k, 2] of one fold, as person * images + picture."""
     total = people * images * (images - 1) // 2
     same = _spread(total, min(wanted, total), starts[0])
-    person, pictures = same % people, _two_of(same // people)
+    person, pictures = same % people, two_of(same // people)
     total = people * (people - 1) // 2 * images**2
     different = _spread(total, min(wanted, len(same)), starts[1])
-    persons, chosen = _two_of(different // images**2), different % images**2
+    persons, chosen = two_of(different // images**2), different % images**2
     chosen = np.stack([chosen // images, chosen % images], axis=1)
     return person[:, None] * images + pictures, persons * images + chosen
 
@@ -155,8 +155,3 @@ def _spread(total, count, start):
         step += 1
     return (int(start) % total + step * np.arange(count)) % total
 
-
-def _two_of(index):
-    """The pair low < high [k, 2] with number high (high - 1) / 2 + low."""
-    high = ((1 + np.sqrt(1 + 8 * index)) // 2).astype(int)
-    return np.stack([index - high * (high - 1) // 2, high], axis=1)

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_facenet.data.samples import Samples
+
 
 @dataclass(frozen=True, eq=False)
 class Faces:
     """Images of people.
 
     Attributes:
-        samples: [N] object, each a str path or the bytes of an encoded image.
+        samples: [N] object, each a str path or the bytes of an encoded image; or `Samples` of such and of images in
+            record files.
         labels: [N] int64, the person on each image, 0..C-1.
         names: [C] the people's names.
     """
 
-    samples: np.ndarray
+    samples: np.ndarray | Samples
     labels: np.ndarray
     names: list[str]
 
@@ -54,8 +57,7 @@ class Faces:
         for name in (name for part in parts for name in part.names):
             seen[name] += 1
             names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-        samples = np.concatenate([part.samples for part in parts])
-        return cls(samples, np.concatenate(labels), names)
+        return cls(Samples.join([part.samples for part in parts]), np.concatenate(labels), names)
 
     def select(self, which):
         """Keep some images; people without any go, and the others are numbered anew.
@@ -86,8 +88,17 @@ class Faces:
         counts = self._counts()
         training = np.minimum(np.floor(counts * (1 - ratio)).astype(int), counts - 1)
         kept = (training >= max(min_images, 1))[self.labels]
-        chosen = self._random_ranks(seed) < training[self.labels]
+        chosen = self.random_ranks(seed) < training[self.labels]
         return self.select(kept & chosen), self.select(kept & ~chosen)
+
+    def split_first(self, count, seed):
+        """Split each person's images at random; `count` of them, or all if there are fewer, come first.
+
+        Returns:
+            ``(first, rest)``, `Faces`.
+        """
+        chosen = self.random_ranks(seed) < count
+        return self.select(chosen), self.select(~chosen)
 
     def split_people(self, ratio, seed):
         """Split the people at random; `ratio` of them, at least one, are for validation.
@@ -109,7 +120,7 @@ class Faces:
     def _counts(self):
         return np.bincount(self.labels, minlength=self.num_classes)
 
-    def _random_ranks(self, seed):
+    def random_ranks(self, seed):
         """Place of each image [N] in a random order of its person's images, from 0."""
         shuffled = np.random.default_rng(seed).permutation(len(self))
         order = shuffled[np.argsort(self.labels[shuffled], kind="stable")]

@@ -56,6 +56,22 @@ def read_folder(root):
     return Faces(np.array(samples, object), np.array(labels, np.int64), names)
 
 
+def image_files(root):
+    """Paths of all images anywhere in a folder, sorted folder by folder; hidden ones are skipped.
+
+    Raises:
+        OSError: there is no such folder, or it cannot be read.
+        ValueError: it has no images.
+    """
+    root = os.path.expanduser(root)
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f"no folder {root!r}. Expected a folder of images.")
+    found = [path for path in _files(root, set()) if _is_image(path)]
+    if not found:
+        raise ValueError(f"folder {root!r} has no images. Expected JPEG, PNG, BMP, GIF or WebP images.")
+    return found
+
+
 def _people(root):
     if not os.path.exists(root):
         raise FileNotFoundError(f"no folder {root!r}. Expected a folder with one sub-folder for "
@@ -65,7 +81,7 @@ def _people(root):
                                  "each person.")
     with os.scandir(root) as entries:
         people = sorted(entry.name for entry in entries
-                        if entry.is_dir() and not entry.name.startswith("."))
+                        if _is_folder(entry) and not entry.name.startswith("."))
     if not people:
         raise ValueError(f"folder {root!r} has no sub-folders. Expected one sub-folder for each "
                          "person, with the images in it.")
@@ -83,10 +99,17 @@ def _files(folder, visited):
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _files(entry.path, visited)
-        elif entry.is_file() or entry.is_symlink():  # a broken link will be reported
+        elif entry.is_symlink() or entry.is_file():  # a broken link will be reported
             yield entry.path
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _identity(folder):

@@ -11,6 +11,8 @@ import math
 
 import tensorflow as tf
 
+from tf_facenet.data import headers
+
 # EXIF data begins with a TIFF header, in JPEG after "Exif\0\0", in PNG after "eXIf", and stands at
 # the start of a file. Only so many bytes are searched for its beginning, and for the orientation.
 _EXIF = r"\C*(Exif\x00\x00|eXIf)(II\*\x00|MM\x00\*)\C*"
@@ -45,14 +47,41 @@ def decode(encoded):
                    lambda: _upright(image, encoded), lambda: image)
 
 
-def crop(image, image_size, position=None):
+def read(sample):
+    """Pixels of an image file or of an encoded image.
+
+    Args:
+        sample: path or bytes.
+
+    Returns:
+        uint8 array [h, w, 3].
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no image, or damaged, or claims to be huge.
+    """
+    encoded = sample
+    if not isinstance(sample, bytes):
+        with open(sample, "rb") as file:
+            encoded = file.read()
+    fault = headers.fault(encoded)  # a header can be so bad that decoding must not be tried
+    if fault:
+        raise ValueError(fault)
+    try:
+        return decode(encoded).numpy()
+    except tf.errors.InvalidArgumentError:
+        raise ValueError(f"truncated or corrupt {headers.image_format(encoded)}") from None
+
+
+def crop(image, image_size, position=None, place=(0.5, 0.5)):
     """Crop what is too large, and pad what is too small with zeros evenly on both sides.
 
     Args:
         image: [h, w, 3].
         image_size: one number or (height, width).
         position: float32 [2] in [0, 1), where the crop lies vertically and horizontally between
-            the first and the last place; None = in the middle, by the rule of
+            the first and the last place; None = at `place`.
+        place: shares of what is cut off that go at the top and at the left; halves are rounded as in
             `tf.image.resize_with_crop_or_pad`.
 
     Returns:
@@ -62,7 +91,7 @@ def crop(image, image_size, position=None):
     size = tf.shape(image)
     spare = tf.maximum(size - target, 0)
     if position is None:
-        begin = spare // 2
+        begin = tf.cast(tf.cast(spare, tf.float32) * [*place, 0.0], tf.int32)
     else:
         places = tf.cast(spare + 1, tf.float32)
         begin = tf.cast(tf.pad(position, [[0, 1]]) * places, tf.int32)

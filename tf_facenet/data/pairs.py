@@ -2,7 +2,9 @@
 
 The format is LFW's (http://vis-www.cs.umass.edu/lfw/README.txt) as davidsandberg/facenet reads it
 (src/lfw.py `read_pairs` and `get_paths`; MIT): after a first line, `name i j` is a pair of one
-person's images and `name1 i name2 j` one of two people. Deliberate differences:
+person's images and `name1 i name2 j` one of two people. A third form of line is for files that are
+not called `<name>/<name>_0001.jpg`: `folder/file`, `folder/file` and 1 (same) or 0, with tabs
+between, as `pairs_making` writes them. Deliberate differences:
 
 - Every pair keeps the fold that the file gives it, also when other pairs' images are missing;
   in facenet the folds of a shortened list moved.
@@ -18,9 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_facenet.data import split
 from tf_facenet.files import find
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")  # the first that exists is taken
+SET = ".bin"
+RESERVED = "val"  # val_accuracy … in the history of a run are those of the held-out images
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,7 @@ class Pairs:
         folds: [P] int, the fold of each pair; a fold may be missing with its images.
         missing: images that pairs named but the folder lacks, as `name/name_0001`, once each.
         num_skipped: pairs that were left out because of them.
+        name: what to call the set, such as "lfw".
     """
 
     images: np.ndarray
@@ -40,18 +46,20 @@ class Pairs:
     folds: np.ndarray
     missing: list[str]
     num_skipped: int = 0
+    name: str = "lfw"
 
     def __len__(self):
         return len(self.same)
 
 
 def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
-    """Pairs of a folder of images and a pairs file, or of drawn faces.
+    """Pairs of a folder of images and a pairs file, of a verification set, or of drawn faces.
 
     Args:
-        lfw_dir: folder of people, or "drawn" or "drawn:people=100,seed=1" (`drawn.parse`).
-        lfw_pairs: pairs file, looked for as given, then in `lfw_dir`, then beside it; drawn faces
-            need none.
+        lfw_dir: folder of people, or a set such as lfw.bin (`bins`), or "drawn" or
+            "drawn:people=100,seed=1" (`drawn.parse`).
+        lfw_pairs: pairs file, looked for as given, then in `lfw_dir`, then beside it; only a folder
+            needs one.
         num_folds: see `read_pairs`.
 
     Raises:
@@ -64,9 +72,44 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
 
         return drawn.draw_pairs(**drawn.parse(lfw_dir), num_folds=num_folds)
     folder = Path(lfw_dir).expanduser()
+    if folder.suffix == SET and not folder.is_dir():
+        from tf_facenet.data import bins  # which itself makes Pairs
+
+        return bins.read_bin(folder, num_folds)
     if folder.is_dir():
         lfw_pairs = find(Path(lfw_pairs).expanduser(), folder, folder.absolute().parent)
     return read_pairs(lfw_pairs, folder, num_folds)
+
+
+def load_sets(lfw_dir, lfw_pairs, val_targets, data_dir, num_folds=10):
+    """All sets to verify: LFW, then insightface's val_targets.
+
+    Args:
+        lfw_dir: see `load_pairs`; empty = without.
+        lfw_pairs: see `load_pairs`.
+        val_targets: paths of .bin files, or their names without the ending, separated by commas.
+        data_dir: one or several paths; they are also looked for in and beside each.
+        num_folds: see `load_pairs`.
+
+    Returns:
+        List of `Pairs` with different names.
+
+    Raises:
+        OSError: a set is nowhere or cannot be read.
+        ValueError: a set is damaged, or its name is taken.
+    """
+    folders = [Path(part).expanduser() for part in split(data_dir)]
+    places = [place for folder in folders for place in (folder, folder.absolute().parent)]
+    sets = [load_pairs(lfw_dir, lfw_pairs, num_folds)] if lfw_dir else []
+    for target in filter(None, map(str.strip, val_targets.split(","))):
+        file = Path(target if target.endswith(SET) else target + SET).expanduser()
+        sets.append(load_pairs(find(file, *places), lfw_pairs, num_folds))
+    names = [pairs.name for pairs in sets]
+    for name in names:
+        if name == RESERVED or names.count(name) > 1:
+            raise ValueError(f"verification sets {', '.join(names)}: the name {name!r} is taken, so that results could "
+                             "not be told apart. Leave one out of --val_targets, or rename its file")
+    return sets
 
 
 def read_pairs(path, images_dir, num_folds=10):
@@ -100,11 +143,11 @@ def read_pairs(path, images_dir, num_folds=10):
             f"LFW's pairs.txt."
         )
     named = [_parse(path, number, line) for number, line in lines]
-    same = np.array([name == other for name, _, other, _ in named], bool)
+    same = np.array([pair[2] for pair in named], bool)
     folds = _folds(header, same, num_folds)
 
-    images = _Images(images_dir)
-    rows = [(images.find(*pair[:2]), images.find(*pair[2:])) for pair in named]
+    images = Images(images_dir)
+    rows = [(images.find(first), images.find(second)) for first, second, _ in named]
     found = np.array([None not in row for row in rows], bool)
     if not found.any():
         raise ValueError(
@@ -116,20 +159,25 @@ def read_pairs(path, images_dir, num_folds=10):
     return Pairs(paths, same[found], folds[found], images.missing, int(np.sum(~found)))
 
 
-class _Images:
-    """Finds images by name and number, listing each person's folder once."""
+def two_of(index):
+    """Numbers all pairs: the pair low < high [k, 2] whose number is high (high - 1) / 2 + low."""
+    high = ((1 + np.sqrt(1 + 8 * index)) // 2).astype(int)
+    return np.stack([index - high * (high - 1) // 2, high], axis=1)
+
+
+class Images:
+    """Finds images by name, listing each person's folder once."""
 
     def __init__(self, images_dir):
         self.images_dir = os.fspath(images_dir)
         self.missing = []
         self._paths = {}  # "name/name_0001" → path or None
-        self._files = {}  # name → {file name with its suffix in lower case: file name}
+        self._files = {}  # name → {file name, also with its suffix in lower case: file name}
 
-    def find(self, name, number):
-        """Path of the image, or None, which is noted in `missing`."""
-        image = f"{name}/{name}_{number:04d}"
+    def find(self, image):
+        """Path of `name/name_0001`, or of `folder/file.jpg`; or None, which is noted in `missing`."""
         if image not in self._paths:
-            self._paths[image] = self._search(name, f"{name}_{number:04d}")
+            self._paths[image] = self._search(*os.path.split(image))
             if self._paths[image] is None:
                 self.missing.append(image)
         return self._paths[image]
@@ -139,9 +187,10 @@ class _Images:
         if name not in self._files:
             files = os.listdir(folder) if os.path.isdir(folder) else []
             parts = map(os.path.splitext, files)
-            self._files[name] = {root + suffix.lower(): root + suffix for root, suffix in parts}
+            lower = {root + suffix.lower(): root + suffix for root, suffix in parts}
+            self._files[name] = lower | dict(zip(files, files, strict=True))
         files = self._files[name]
-        found = (files[stem + suffix] for suffix in SUFFIXES if stem + suffix in files)
+        found = (files[stem + suffix] for suffix in ("", *SUFFIXES) if stem + suffix in files)
         return next((os.path.join(folder, file) for file in found), None)
 
 
@@ -150,7 +199,7 @@ def _read_lines(path):
     try:
         # Names in another encoding survive as the bytes that the file system knows them by.
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            header, *lines = file.read().splitlines() or [""]
+            header, *lines = file.read().split("\n")  # splitlines also splits inside some names
     except OSError as error:
         raise OSError(
             f"pairs file {str(path)!r} cannot be read ({error.strerror}). Pass a file such as "
@@ -160,16 +209,21 @@ def _read_lines(path):
 
 
 def _parse(path, number, line):
-    """(name, i, other name, j) of one line."""
+    """(image, other image, whether they show one person) of one line."""
+    fields = line.split("\t")
+    if len(fields) == 3 and "/" in fields[0] and "/" in fields[1] and fields[2] in ("0", "1"):
+        return fields[0], fields[1], fields[2] == "1"
     fields = line.split()
     if len(fields) == 3:
         fields.insert(2, fields[0])
     if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
         raise ValueError(
             f"pairs file {str(path)!r}, line {number}: expected 'name i j' or 'name1 i name2 j', "
-            f"got {line.strip()!r}. Mend or remove the line."
+            f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line.strip()!r}. "
+            f"Mend or remove the line."
         )
-    return fields[0], int(fields[1]), fields[2], int(fields[3])
+    name, i, other, j = fields
+    return f"{name}/{name}_{int(i):04d}", f"{other}/{other}_{int(j):04d}", name == other
 
 
 def _folds(header, same, num_folds):

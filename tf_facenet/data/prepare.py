@@ -2,12 +2,13 @@
 
 import csv
 import logging
+import os
 
 import h5py
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.data import check
+from tf_facenet.data import check, people, survey
 from tf_facenet.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -29,15 +30,11 @@ def training_faces(options):
     faces = data.load(options.data_dir)
     if options.people_file:
         faces = only_people(faces, options.people_file)
+    if options.exclude_people:
+        faces = without_people(faces, options.exclude_people)
     if options.exclude_file:
         faces = without_listed(faces, options.exclude_file)
-    with Progress(len(faces), "Reading images", quiet=options.quiet) as bar:
-        faces, bad = check.readable(faces, progress=bar.update)
-    if bad:
-        message = f"{len(bad)} unreadable files, the first: {bad[0][0]} ({bad[0][1]})"
-        if options.strict_data:
-            raise ValueError(f"{message}. Mend or remove them, or leave out --strict_data")
-        logger.warning(message)
+    faces, bad = _without_unreadable(faces, options.quiet, options.strict_data)
     if options.filter_filename:
         faces = without_outliers(faces, options)
     elif options.filter_min_nrof_images_per_class:
@@ -45,18 +42,60 @@ def training_faces(options):
     if faces.num_classes < 2:
         raise ValueError(f"--data_dir {options.data_dir!r} has {faces.num_classes} person with "
                          "readable images; training needs at least two people")
+    for fact in survey.people_facts(faces):
+        if fact.odd:
+            logger.warning("%s: %s", fact.label.capitalize(), fact.text)
+    return faces, bad
+
+
+def image_files(folder, quiet=False):
+    """The readable image files of a folder of people, as `Faces`.
+
+    Raises:
+        OSError: no such folder.
+        ValueError: the images are not in files of their own, or none can be read.
+    """
+    faces = data.load(folder)
+    are_files = isinstance(faces.samples, np.ndarray) and isinstance(faces.samples[0], str)
+    if not (are_files and os.path.isdir(os.path.expanduser(folder))):
+        raise ValueError(f"{folder!r} has no image files that a list could name; expected a folder with one sub-folder "
+                         "per person")
+    return _without_unreadable(faces, quiet)[0]
+
+
+def _without_unreadable(faces, quiet, strict=False):
+    with Progress(len(faces), "Reading images", quiet=quiet) as bar:
+        faces, bad = check.readable(faces, progress=bar.update)
+    if bad:
+        message = f"{len(bad)} unreadable files, the first: {bad[0][0]} ({bad[0][1]})"
+        if strict:
+            raise ValueError(f"{message}. Mend or remove them, or leave out --strict_data")
+        logger.warning(message)
     return faces, bad
 
 
 def only_people(faces, path):
-    """Keep the people named in a file: the first word of each line (LFW's people files fit)."""
-    with open(path, encoding="utf-8") as file:
-        wanted = {line.split()[0] for line in file if line.strip()}
-    chosen = np.flatnonzero([name in wanted for name in faces.names])
-    if not len(chosen):
+    """Keep the people named in a file, one a line (LFW's people files fit)."""
+    chosen = people.listed(path, faces.names)
+    if not chosen.any():
         raise ValueError(f"--people_file {path!r} names none of the {faces.num_classes} people of "
                          f"--data_dir; they are called {faces.names[0]!r} and so on")
-    return faces.select(np.isin(faces.labels, chosen))
+    return faces.select(chosen[faces.labels])
+
+
+def without_people(faces, path):
+    """Drop the people whom a file names, such as LFW's pairs.txt; "Al_Gore" and "al gore" are one.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it names all of them.
+    """
+    named = people.listed(path, faces.names, key=people.plain)
+    if named.all():
+        raise ValueError(f"--exclude_people {path!r} names all {faces.num_classes} people of --data_dir; "
+                         "nobody is left to train on")
+    logger.info("Excluded: %d people whom %s names", np.sum(named), path)
+    return faces.select(~named[faces.labels])
 
 
 def without_listed(faces, path):
@@ -92,7 +131,7 @@ def without_outliers(faces, options):
         distances = np.asarray(file["distance_to_center"])
     far = {name for name, distance in zip(names, distances, strict=True)
            if distance >= distance_percentile(distances, options.filter_percentile)}
-    if not set(names) & set(faces.samples):
+    if not set(names).intersection(faces.samples):
         raise ValueError(f"--filter_filename {options.filter_filename!r} names no image of "
                          f"--data_dir {options.data_dir!r}; it was made from {names[0]!r}")
     keep = np.array([sample not in far for sample in faces.samples])

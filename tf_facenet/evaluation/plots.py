@@ -1,11 +1,13 @@
-"""Pictures of a verification and of a training run, as PNG files.
+"""Pictures of a verification and of a training run, as PNG files or, for pages, as SVG.
 
 Figures are made without pyplot, so that no window, backend or global state is touched.
 """
 
+import io
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 
 UNITS = {"squared-L2": "squared Euclidean distance", "cosine": "angle between embeddings / 180°"}
@@ -21,12 +23,19 @@ PANELS = (
 )
 
 
+def verification(report, images, prefix):
+    """Write PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png; see `roc`, `histogram` and `hardest`."""
+    roc(report, f"{prefix}_roc.png")
+    histogram(report, f"{prefix}_distances.png")
+    hardest(report, images, f"{prefix}_pairs.png")
+
+
 def roc(report, path):
     """Write the ROC with its equal error rate and the validation rate at the target FAR.
 
     Args:
         report: `verification.Report`.
-        path: PNG file to write.
+        path: PNG file to write; or a text stream, for SVG. The same holds for all pictures.
     """
     figure, (axes,) = _figure(1)
     fpr, tpr = report.roc
@@ -63,7 +72,41 @@ def histogram(report, path):
                  label=f"threshold at FAR {report.target_far:g}: {report.far_threshold:.3f}")
     axes.set(xlabel=UNITS[report.distance], ylabel="share of the pairs [%]", xlim=(0, edges[-1]),
              title=f"Distances of the pairs, accuracy {report.accuracy:.4f}")
-    axes.legend()
+    axes.legend(loc="upper center")  # between the two kinds
+    _save(figure, path)
+
+
+def det(report, path):
+    """Write the detection error trade-off: both kinds of errors on logarithmic axes."""
+    figure, (axes,) = _figure(1)
+    fpr, tpr = report.roc
+    same = np.count_nonzero(report.same)
+    lowest = 1 / max(same, len(report.same) - same) / 2
+    axes.plot(np.maximum(fpr, lowest), np.maximum(1 - tpr, lowest), color=SAME)
+    axes.plot(*[max(report.eer, lowest)] * 2, "o", color=DIFFERENT, label=f"equal error rate {report.eer:.4f}")
+    axes.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1), title="Detection error trade-off",
+             xlabel="false accept rate (share of different pairs)", ylabel="false reject rate (share of same pairs)")
+    axes.legend(loc="lower left")
+    _save(figure, path)
+
+
+def by_quality(report, path, bins=5):
+    """Write the accuracy of pairs by their quality, in bins of as many pairs each.
+
+    Args:
+        report: `verification.Report` with `quality`.
+        path: see `roc`.
+        bins: number of them.
+    """
+    figure, (axes,) = _figure(1)
+    right = (report.distances < report.threshold) == report.same
+    parts = np.array_split(np.argsort(report.quality, kind="stable"), bins)
+    labels = [f"{report.quality[part[0]]:.3g} to\n{report.quality[part[-1]]:.3g}" for part in parts]
+    shares = [right[part].mean() for part in parts]
+    errors = [np.sqrt(share * (1 - share) / len(part)) for share, part in zip(shares, parts, strict=True)]
+    axes.errorbar(labels, shares, errors, marker="o", color=SAME, capsize=4)
+    axes.set(title="Accuracy by quality", ylabel="share of pairs decided rightly",
+             xlabel="smaller norm of the two images' features")
     _save(figure, path)
 
 
@@ -82,7 +125,7 @@ def hardest(report, images, path, count=6):
     titles = ["same person", "different people"]
     for kind, pairs in enumerate((same[:count], different[:count])):
         for axes, pair in zip(all_axes[kind * count:], pairs, strict=False):
-            left, right = (_thumbnail(image) for image in images[2 * pair:2 * pair + 2])
+            left, right = (thumbnail(image) for image in images[2 * pair:2 * pair + 2])
             axes.imshow(np.hstack([left, right]))
             axes.set_title(f"{titles[kind]}\n{report.distances[pair]:.2f}", fontsize=9)
     for axes in all_axes:
@@ -91,7 +134,8 @@ def hardest(report, images, path, count=6):
     _save(figure, path)
 
 
-def _thumbnail(image, side=112):
+def thumbnail(image, side=112):
+    """RGB pixels [side, side, 3] of a path or bytes."""
     content = image if isinstance(image, bytes) else Path(image).read_bytes()
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
@@ -150,4 +194,8 @@ def _figure(panels, across=2, size=(7, 4.5)):
 
 
 def _save(figure, path):
-    figure.savefig(path, format="png", dpi=120)
+    if isinstance(path, io.StringIO):
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title()}):
+            figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+    else:
+        figure.savefig(path, format="png", dpi=120)

@@ -1,63 +1,104 @@
-"""One HTML page about a run, in a single file: its numbers and its pictures."""
+"""One HTML page about a verification, in a single file: numbers, curves and the pairs that went wrong."""
 
-import base64
-import html
-import json
+import csv
+import io
+import os
 from pathlib import Path
 
-from tf_facenet.files import atomic_write
+import cv2
+import keras
+import numpy as np
 
-PICTURES = (  # pattern, title
-    ("*_pairs.png", "Hardest pairs"),
-    ("*_roc.png", "Receiver operating characteristic"),
-    ("*_distances.png", "Distances of pairs"),
-    ("curves.png", "Learning curves"),
-    ("people.png", "Some of the training people, one a row"),
-)
-NUMBERS = (  # key of a verification's JSON, label, format
+from tf_facenet.evaluation import page, plots
+from tf_facenet.version import __version__
+
+WORST = 20  # pairs of each kind shown
+NUMBERS = (  # what of a report, label, format
     ("accuracy", "Accuracy", "{:.4f}"), ("accuracy_std", "± over folds", "{:.4f}"),
-    ("val", "Validation rate", "{:.4f}"), ("far", "at false accept rate", "{:.4f}"),
-    ("auc", "Area under the ROC", "{:.4f}"), ("eer", "Equal error rate", "{:.4f}"),
-    ("threshold", "Threshold", "{:.3f}"), ("num_pairs", "Pairs", "{}"),
+    ("val", "Validation rate", "{:.4f}"), ("val_std", "± over folds", "{:.4f}"),
+    ("far", "at false accept rate", "{:.4f}"), ("auc", "Area under the ROC", "{:.4f}"),
+    ("eer", "Equal error rate", "{:.4f}"),
+    ("threshold", "Threshold", "{:.3f}"), ("far_threshold", "Threshold at the target rate", "{:.3f}"),
 )
-STYLE = ("body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
-         "img{max-width:100%}td{padding:0 1.5em .2em 0}h2{margin-top:2em;font-weight:500}")
 
 
-def write_report(folder):
-    """Write ``report.html`` from what the run folder holds.
+def write_report(path, model, metadata, report, pairs, facts):
+    """Write a page.
 
     Args:
-        folder: run folder, with the results of ``validate_on_lfw.py --json --plot`` if there are.
-
-    Returns:
-        Path of the page.
+        path: HTML file to write.
+        model: path of the model; the learning curves are those of the run whose folder it is.
+        metadata: of the model.
+        report: `verification.Report`.
+        pairs: `data.pairs.Pairs` that it is of.
+        facts: dict of what else is to be said of how it was made.
 
     Raises:
-        OSError: no such folder, or nothing in it to show.
+        OSError: the file cannot be written.
     """
-    folder = Path(folder)
-    pictures = [(path, title) for pattern, title in PICTURES for path in folder.glob(pattern)]
-    if not pictures:
-        raise OSError(f"{str(folder)!r} holds no picture to report; name a run folder, in which "
-                      "training or validate_on_lfw.py --plot has left some")
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    parts = [f"<h1>{html.escape(folder.resolve().name)}</h1>"]
-    parts += [_table(result) for result in results if "fold_accuracies" in result]
-    parts += [_picture(path, title) for path, title in pictures]
-    page = (f"<!doctype html><html lang=en><meta charset=utf-8><title>{folder.resolve().name}"
-            f"</title><style>{STYLE}</style>{''.join(parts)}</html>\n")
-    with atomic_write(folder / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return folder / "report.html"
+    drawn = [plots.roc, plots.det, plots.histogram] + [plots.by_quality] * (report.quality is not None)
+    parts = [_numbers(report), "<div class=drawings>", *(_drawing(draw, report) for draw in drawn), "</div>",
+             *_mistakes(report, pairs.images), _folds(report), *_curves(Path(model)),
+             page.details("Options and versions", page.table(_facts(metadata, pairs, facts)))]
+    page.write_page(path, f"Face verification with {Path(model).resolve().name}", parts)
 
 
-def _table(result):
-    rows = "".join(f"<tr><td>{label}<td>{form.format(result[key])}"
-                   for key, label, form in NUMBERS)
-    return f"<h2>Verification on {html.escape(result['lfw_dir'])}</h2><table>{rows}</table>"
+def _numbers(report):
+    rows = [(label, form.format(getattr(report, name))) for name, label, form in NUMBERS]
+    return page.table([*rows, ("Pairs", f"{len(report.same):,}"), ("Distance", plots.UNITS[report.distance])])
 
 
-def _picture(path, title):
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{data}">'
+def _drawing(draw, content):
+    stream = io.StringIO()
+    draw(content, stream)
+    return page.drawing(stream.getvalue())
+
+
+def _mistakes(report, images):
+    """The false accepts with the smallest distances and the false rejects with the largest, side by side."""
+    order = np.argsort(report.distances, kind="stable")
+    accepted = report.distances[order] < report.threshold
+    kinds = (("False accepts: different people that look alike", order[accepted & ~report.same[order]]),
+             ("False rejects: one person who looks different", order[~accepted & report.same[order]][::-1]))
+    for title, pairs in kinds:
+        yield f"<h2>{title}</h2>"
+        if not len(pairs):
+            yield "<p>None.</p>"
+        else:
+            yield f"<p>The worst {min(WORST, len(pairs))} of {len(pairs)}; the threshold is {report.threshold:.3f}.</p>"
+            yield page.grid([_pair(report, images, pair) for pair in pairs[:WORST]], "grid pairs")
+
+
+def _pair(report, images, pair):
+    two = images[2 * pair:2 * pair + 2]
+    pixels = np.hstack([plots.thumbnail(image) for image in two])
+    names = [os.path.basename(image) if isinstance(image, str) else "" for image in two]
+    caption = f"{report.distances[pair]:.3f}  {' · '.join(filter(None, names))}"
+    return cv2.imencode(".jpg", pixels[:, :, ::-1])[1].tobytes(), caption
+
+
+def _curves(folder):
+    """The learning curves of a run folder, if it has any."""
+    if (folder / "history.csv").is_file():
+        with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
+        if columns:
+            yield f"<h2>Learning curves</h2>{_drawing(plots.curves, columns)}"
+
+
+def _facts(metadata, pairs, facts):
+    """What the numbers belong to."""
+    own = {name: metadata[name] for name in ("backbone", "image_size", "embedding_size", "standardization", "template",
+                                             "data_licence", "model_id")}
+    missing = {"pairs without an image": pairs.num_skipped} if pairs.num_skipped else {}
+    versions = {"model written by version": metadata["version"], "this version": __version__,
+                "Keras": keras.__version__, "NumPy": np.__version__}
+    trained = {f"--{name}": value for name, value in metadata["options"].items()}
+    return [(name, value) for name, value in {**facts, **missing, **own, **versions, **trained}.items()
+            if value not in ("", None)]
+
+
+def _folds(report):
+    rows = [(f"Fold {number}", f"{accuracy:.4f}") for number, accuracy in enumerate(report.fold_accuracies, 1)]
+    return f"<h2>Folds</h2>{page.table(rows)}"

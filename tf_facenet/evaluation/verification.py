@@ -1,9 +1,10 @@
-"""Face verification of embedded pairs: `evaluate` runs the protocol, `Report` says how it went.
+"""Face verification of pairs: `evaluate` runs the protocol, `verify` embeds before, `Report` says how it went.
 
 This is the only implementation of the protocol; training, the scripts and the tests call it. The
 formulas, their source and the differences to facenet are in `metrics`.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ class Report:
         roc: (fpr [T], tpr [T]), mean over the folds at thresholds 0, 0.01, ...
         distances: [P], each pair as its own fold sees it.
         same: [P] bool.
+        quality: [P] smaller norm of the features of a pair's two images; None if it is not known.
     """
 
     distance: str
@@ -48,6 +50,7 @@ class Report:
     roc: tuple[np.ndarray, np.ndarray]
     distances: np.ndarray
     same: np.ndarray
+    quality: np.ndarray | None = None
 
     def lines(self):
         """The result in facenet's words, one string a line."""
@@ -69,6 +72,31 @@ class Report:
             "fold_accuracies": self.fold_accuracies.tolist(),
             "roc": {"fpr": fpr, "tpr": tpr},
         }
+
+
+def verify(embedder, pairs, flip, progress=None, **protocol):
+    """Embed the images of pairs and evaluate them.
+
+    Args:
+        embedder: `inference.Embedder`.
+        pairs: `data.pairs.Pairs`.
+        flip: "none", "concat" (facenet) or "sum" (insightface).
+        progress: see `Embedder.embed`.
+        protocol: other arguments of `evaluate`.
+
+    Returns:
+        Report.
+
+    Raises:
+        OSError: images cannot be read; the message names the set and them.
+        ValueError: see `evaluate`.
+    """
+    try:
+        embeddings, norms = embedder.embed(pairs.images, flip, progress, quality=True)
+    except OSError as error:
+        raise OSError(f"Verification set {pairs.name}: {error}") from error
+    report = evaluate(embeddings, pairs.same, folds=pairs.folds, **protocol)
+    return dataclasses.replace(report, quality=norms.reshape(-1, 2).min(axis=1))
 
 
 def evaluate(

@@ -1,28 +1,75 @@
 """Networks in forms that run without this package, each compared with Keras.
 
-A format is a module with a function of its own name: (model, metadata, path to write) → the largest
-difference to Keras.
+A format is a module with a function of its own name: (model, metadata, path to write, options).
 """
 
-import importlib
+import dataclasses
+import importlib.util
 import logging
 from pathlib import Path
 
 from tf_facenet.lookup import lookup
 
-FORMATS = {  # name → (module, name of what it writes beside the model file)
-    "saved_model": ("tf_facenet.export.saved_model", "saved_model"),
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A form to export to.
+
+    Attributes:
+        module: where its function is.
+        target: name of what the training scripts write beside the model file; its suffix is the format's.
+        packages: what must be installed besides, as Python and pip call them.
+        quantize: the types of numbers that it can be made smaller with.
+    """
+
+    module: str
+    target: str
+    packages: tuple = ()
+    quantize: tuple = ()
+
+
+FORMATS = {
+    "saved_model": Format("tf_facenet.export.saved_model", "saved_model"),
+    "onnx": Format("tf_facenet.export.onnx", "model.onnx", packages=("onnx", "onnxruntime", "tf2onnx")),
+    "tflite": Format("tf_facenet.export.tflite", "model.tflite", quantize=("float16", "int8")),
 }
 
 logger = logging.getLogger(__name__)
 
 
 def check_formats(text):
-    """Names of formats, comma separated → list of them; ValueError for an unknown one."""
+    """Names of formats, comma separated → list of them; ValueError for one that is unknown or not installed."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        lookup(FORMATS, name, "export format")
+        packages = lookup(FORMATS, name, "export format").packages
+        missing = [package for package in packages if not importlib.util.find_spec(package)]
+        if missing:
+            raise ValueError(f"The export format {name!r} needs {', '.join(missing)}: pip install {' '.join(missing)}")
     return names
+
+
+def format_of(path, name="", quantize=""):
+    """The name of the format that `path` has by its suffix.
+
+    Args:
+        path: what to write.
+        name: the format that is expected, or "".
+        quantize: the type of numbers that is wanted, or "".
+
+    Raises:
+        ValueError: the format is not the expected one, is not installed, or cannot be quantised that way.
+    """
+    suffixes = {Path(form.target).suffix: key for key, form in FORMATS.items()}
+    found = suffixes.get(Path(path).suffix, suffixes[""])
+    check_formats(name or found)
+    if name not in ("", found):
+        suffix = Path(FORMATS[name].target).suffix
+        raise ValueError(f"Cannot write the format {name!r} to '{path}', which is a name for {found!r}; expected "
+                         + (f"one that ends in {suffix}" if suffix else "one without that ending"))
+    if quantize and quantize not in FORMATS[found].quantize:
+        able = [f"{key} as {' or '.join(form.quantize)}" for key, form in FORMATS.items() if form.quantize]
+        raise ValueError(f"The format {found!r} cannot be quantised as {quantize!r}; possible are: {', '.join(able)}")
+    return found
 
 
 def export_all(path, text):
@@ -39,12 +86,12 @@ def export_all(path, text):
     names = check_formats(text)
     if not names:
         return
+    from tf_facenet.export import proof, writing
     from tf_facenet.inference import model_file
 
     file = model_file.locate(path)
     model, metadata = model_file.load_model(file)
+    pairs = proof.drawn_pairs(metadata["image_size"])
     for name in names:
-        module, target = FORMATS[name]
-        write = getattr(importlib.import_module(module), name)
-        difference = write(model, metadata, Path(file).with_name(target))
-        logger.info("Exported %s: differs from Keras by at most %.1e", target, difference)
+        target = FORMATS[name].target
+        logger.info("Exported %s: %s", target, writing.export(model, metadata, file.with_name(target), pairs=pairs))

@@ -6,7 +6,7 @@ from tf_facenet.heads.adaptive import AdaFace, CurricularFace, MagFace
 from tf_facenet.heads.cosine import CosineHead
 from tf_facenet.heads.margins import ArcFace, Combined, CosFace, Margin, SphereFace
 from tf_facenet.heads.softmax import Softmax
-from tf_facenet.lookup import lookup
+from tf_facenet.lookup import check_options, lookup
 
 MARGINS = {
     "sphereface": SphereFace,
@@ -52,10 +52,7 @@ def _make(name, num_classes, options):
     head = lookup(HEADS, name, "head")
     own = _arguments(head) - {"num_classes", "margin", "name"}
     margin = _arguments(MARGINS[name]) if name in MARGINS else set()
-    for option in options:
-        if option not in own | margin:
-            raise ValueError(f"Head {name!r} takes no {option!r}; it takes "
-                             f"{', '.join(sorted(own | margin)) or 'no options'}")
+    check_options(options, own | margin, f"Head {name!r}")
     arguments = {option: value for option, value in options.items() if option in own}
     if margin:
         arguments["margin"] = MARGINS[name](**{

@@ -1,19 +1,14 @@
 """Images → embeddings: the one way that validation, training and the commands share."""
 
-import json
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.data import batches
-from tf_facenet.inference import model_file
+from tf_facenet.inference import model_file, runners
 from tf_facenet.lookup import lookup
-
-ASSETS = Path("assets.extra", model_file.MEMBER)  # the metadata in a SavedModel's folder
 
 
 def unit_rows(features):
@@ -62,15 +57,14 @@ class Embedder:
 
     @classmethod
     def load(cls, path, batch_size=100, place=batches.Augmentation.place):
-        """The Embedder of a run folder, a `.keras` file or an exported SavedModel folder.
+        """The Embedder of a run folder, a `.keras` file or an export.
 
         Raises:
             OSError: nothing is there, or it cannot be read.
             ValueError: it is not a model, or not one that embeds images.
         """
-        file = model_file.locate(path)
-        read = _load_saved_model if file.is_dir() else _load_model_file
-        return cls(*read(file), batch_size, place)
+        runner = runners.load(path)
+        return cls(runner, runner.metadata, batch_size, place)
 
     @property
     def image_size(self):
@@ -118,6 +112,39 @@ class Embedder:
         embeddings, norms = (np.concatenate(part)[rows] for part in zip(*parts, strict=True))
         return (embeddings, norms) if quality else embeddings
 
+    # What scikit-learn asks of a transformer, so that make_pipeline(Embedder.load(path), LinearSVC()) works.
+
+    def fit(self, samples, labels=None):
+        """Nothing to do: the network is trained."""
+        return self
+
+    def transform(self, samples):
+        """The same as `embed`."""
+        return self.embed(samples)
+
+    def get_params(self, deep=True):
+        """What a search over settings may change."""
+        return {"batch_size": self.batch_size, "place": self.place}
+
+    def set_params(self, **settings):
+        """Change settings that `get_params` names."""
+        for name, value in settings.items():
+            lookup(self.get_params(), name, "setting of an Embedder")
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_clone__(self):
+        return type(self)(self._model, self.metadata, self.batch_size, self.place)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags(),
+                    requires_fit=False)
+
     def _slices(self, images):
         shape, expected = tuple(images.shape), (*self.image_size, 3)
         if shape[1:] != expected:
@@ -152,27 +179,3 @@ def _read(samples, rows, batch_size, image_size, place):
         names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
         names = re.sub(r"\(image (\d+) in memory", lambda found: f"(image {rows.index(int(found[1]))} in memory", names)
         raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error
-
-
-def _load_model_file(file):
-    """(network, metadata) of a `.keras` file; batch normalisation folded away, which is faster."""
-    model, metadata = model_file.load_model(file)
-    return (model if isinstance(model, keras.Sequential) else fold_batch_norms(model)), metadata
-
-
-def _load_saved_model(folder):
-    """(images → features, metadata) of a SavedModel as export.saved_model writes it."""
-    loaded = tf.saved_model.load(folder)
-    signature = loaded.signatures.get("serving_default")
-    outputs = sorted(signature.structured_outputs) if signature else []
-    if outputs != ["embeddings", "norm"] or not (folder / ASSETS).is_file():
-        raise ValueError(f"'{folder}' is not a SavedModel of this package: expected the outputs "
-                         f"embeddings and norm and the file {ASSETS}, found the outputs {outputs}. "
-                         "Export the model with tf-facenet export.")
-
-    def features(images):
-        # Through `loaded`: a signature alone does not keep the variables of its model alive.
-        result = loaded.signatures["serving_default"](pixels=tf.cast(images, tf.float32))
-        return result["embeddings"] * result["norm"][:, None]
-
-    return features, json.loads((folder / ASSETS).read_text(encoding="utf-8"))

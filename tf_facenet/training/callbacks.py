@@ -1,9 +1,7 @@
-"""What happens beside the steps: log lines, history, TensorBoard, validation, checkpoints."""
+"""What happens beside the steps: log lines, validation, verification, checkpoints."""
 
 import contextlib
-import csv
 import dataclasses
-import json
 import logging
 import time
 
@@ -11,12 +9,12 @@ import tensorflow as tf
 
 from tf_facenet import config
 from tf_facenet.data.batches import evaluation_batches
-from tf_facenet.evaluation import metrics, plots
-from tf_facenet.evaluation.verification import evaluate
-from tf_facenet.files import atomic_write
+from tf_facenet.evaluation import metrics, verification
+from tf_facenet.files import atomic_write, write_json
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import save_model
 from tf_facenet.progress import Progress
+from tf_facenet.training.history import MEASURES, History
 
 logger = logging.getLogger(__name__)
 
@@ -33,61 +31,6 @@ def averaged(average):
             average.swap()
 
 
-class History:
-    """The history of a run: one row per logged step, in a CSV file and in TensorBoard.
-
-    Args:
-        folder: where history.csv, the events and, at the end, curves.png are.
-        step: rows after this step, of a run that was killed, are dropped.
-    """
-
-    COLUMNS = ("step", "epoch", "time", "learning_rate", "loss", "xent", "reg_loss", "accuracy",
-               "center_loss", "prelogits_norm", "triplet_loss", "active_share", "positive_distance",
-               "negative_distance", "val_loss", "val_xent", "val_accuracy",
-               "lfw_accuracy", "lfw_val", "lfw_far", "lfw_auc", "lfw_eer")
-
-    def __init__(self, folder, step):
-        self.path = folder / "history.csv"
-        rows = [row for row in self.rows() if int(row["step"]) <= step]
-        with atomic_write(self.path) as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        self._file = open(self.path, "a", newline="")  # noqa: SIM115  (open for the whole run)
-        self._writer = csv.DictWriter(self._file, self.COLUMNS)
-        self._events = tf.summary.create_file_writer(str(folder))
-
-    def rows(self):
-        """Rows as dicts of strings; an empty string where a column has no value."""
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="") as file:
-            return [row for row in csv.DictReader(file) if row[self.COLUMNS[-1]] is not None]
-
-    def add(self, step, **values):
-        """Append a row."""
-        self._writer.writerow({"step": step, **{
-            name: f"{value:.9g}" for name, value in values.items()}})
-        self._file.flush()
-        with self._events.as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-
-    def histogram(self, step, name, values):
-        """Add a histogram to TensorBoard."""
-        with self._events.as_default(step):
-            tf.summary.histogram(name, values)
-
-    def close(self):
-        """Draw the curves and close the files."""
-        self._file.close()
-        self._events.close()
-        rows = self.rows()
-        if rows:
-            columns = {name: [float(row[name] or "nan") for row in rows] for name in self.COLUMNS}
-            plots.curves(columns, self.path.with_name("curves.png"))
-
-
 class Validation:
     """Cross-entropy and accuracy on held-out images.
 
@@ -99,8 +42,7 @@ class Validation:
 
     def __init__(self, faces, trainer, options):
         self.labels = faces.labels
-        self.batches = evaluation_batches(faces.samples, options.lfw_batch_size,
-                                          options.image_size)
+        self.batches = evaluation_batches(faces.samples, options.lfw_batch_size, options.image_size, place=options.crop)
         self._terms = tf.function(lambda images, labels: trainer.terms(trainer(images), labels),
                                   reduce_retracing=True)
 
@@ -117,28 +59,27 @@ class Validation:
 
 
 class Verification:
-    """LFW's protocol on pairs of faces.
+    """LFW's protocol on sets of pairs of faces.
 
     Args:
-        pairs: `data.pairs.Pairs`.
+        sets: list of `data.pairs.Pairs`.
         backbone: Keras model.
         options: `options.SoftmaxOptions`.
     """
 
-    def __init__(self, pairs, backbone, options):
-        self.pairs = pairs
+    def __init__(self, sets, backbone, options):
+        self.sets = sets
         self.flip = options.lfw_flip or ("concat" if options.lfw_use_flipped_images else "none")
-        self.protocol = {"num_folds": options.lfw_nrof_folds, "folds": pairs.folds,
-                         "distance": tuple(metrics.DISTANCES)[options.lfw_distance_metric],
+        self.protocol = {"distance": tuple(metrics.DISTANCES)[options.lfw_distance_metric],
                          "subtract_mean": options.lfw_subtract_mean}
         self.embedder = Embedder(backbone, {"image_size": backbone.input_shape[1:3]},
-                                 batch_size=options.lfw_batch_size)
+                                 options.lfw_batch_size, options.crop)
 
     def __call__(self):
-        """`evaluation.verification.Report` of the backbone as it is now."""
-        logger.info("Running forward pass on LFW images")
-        embeddings = self.embedder.embed(self.pairs.images, flip=self.flip)
-        return evaluate(embeddings, self.pairs.same, **self.protocol)
+        """Yield for each set its name and the `evaluation.verification.Report` of the backbone as it is now."""
+        for pairs in self.sets:
+            logger.info("Running forward pass on %s images", pairs.name.upper())
+            yield pairs.name, verification.verify(self.embedder, pairs, self.flip, **self.protocol)
 
 
 @dataclasses.dataclass
@@ -240,19 +181,28 @@ class Hooks:
         self.history.add(step, epoch=self._position(step)[0], **values)
 
     def _verification(self, step):
-        report = self.verification()
-        for line in report.lines():
-            logger.info(line)
-        self.history.add(step, epoch=self._position(step)[0], lfw_accuracy=report.accuracy,
-                         lfw_val=report.val, lfw_far=report.far, lfw_auc=report.auc,
-                         lfw_eer=report.eer)
-        with atomic_write(self.run.folder / "lfw_result.txt") as temporary:
-            temporary.write_text("".join(
-                f"{row['step']}\t{float(row['lfw_accuracy']):.5f}\t{float(row['lfw_val']):.5f}\n"
-                for row in self.history.rows() if row["lfw_accuracy"]), encoding="utf-8")
+        reports = {}
+        for name, report in self.verification():
+            for line in report.lines():
+                logger.info(line)
+            reports[name] = report
+        self.history.add(step, epoch=self._position(step)[0], **{
+            f"{name}_{measure}": getattr(report, measure)
+            for name, report in reports.items() for measure in MEASURES})
+        for name in reports:
+            self._write_result(name)
+        report = next(iter(reports.values()))
         self.metadata["threshold"] = {
             "distance": report.distance, "value": report.threshold,
             "far": report.target_far, "value_at_far": report.far_threshold}
+
+    def _write_result(self, name):
+        """The file lfw_result.txt as facenet has it, of any set."""
+        accuracy, val = f"{name}_accuracy", f"{name}_val"
+        with atomic_write(self.run.folder / f"{name}_result.txt") as temporary:
+            temporary.write_text("".join(
+                f"{row['step']}\t{float(row[accuracy]):.5f}\t{float(row[val]):.5f}\n"
+                for row in self.history.rows() if row[accuracy]), encoding="utf-8")
 
     def checkpoint(self):
         """Write a checkpoint of the current step."""
@@ -267,8 +217,7 @@ class Hooks:
             self._log_histograms(step)
         with averaged(self.loop.average):
             save_model(self.loop.trainer.backbone, self.run.model, self.metadata)
-        with atomic_write(self.run.folder / "metadata.json") as temporary:
-            temporary.write_text(json.dumps(self.metadata, indent=2) + "\n", encoding="utf-8")
+        write_json(self.run.folder / "metadata.json", self.metadata)
 
     def _log_histograms(self, step):
         """Weights, and the sizes of the features of some images, as facenet's prelogits_hist."""

@@ -24,7 +24,7 @@ def strategy(options):
     """
     keras.config.set_dtype_policy(options.precision)
     gpus = tf.config.list_physical_devices("GPU")
-    _limit_memory(gpus, options.gpu_memory_fraction)
+    limit_memory(gpus, options.gpu_memory_fraction)
     wanted = options.num_devices or len(gpus)
     if options.strategy == "none" or (options.strategy == "auto" and wanted < 2):
         _check_batch_size(options, num_replicas=1)
@@ -90,7 +90,8 @@ def _logical_cpus(count):
     return "CPU"
 
 
-def _limit_memory(gpus, fraction):
+def limit_memory(gpus, fraction):
+    """Let the process use a share of each GPU's memory. Must run before TensorFlow touches a device."""
     if not gpus or fraction == 1.0:
         return
     sizes = subprocess.run(

@@ -6,6 +6,7 @@ from tf_facenet import config
 from tf_facenet.data.batches import Augmentation, evaluation_batches, training_batches
 from tf_facenet.training import callbacks, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.history import History
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
 from tf_facenet.training.rounds import Rounds
 from tf_facenet.version import __version__
@@ -13,7 +14,7 @@ from tf_facenet.version import __version__
 logger = logging.getLogger(__name__)
 
 
-def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None):
+def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
     """Train, validate, save; with ``--resume`` go on where the last checkpoint was written.
 
     Args:
@@ -24,7 +25,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         run: `runs.Run`.
         strategy: tf.distribute strategy.
         held_out: `Faces` to validate on, or None.
-        pairs: `data.pairs.Pairs` to verify, or None.
+        sets: list of `data.pairs.Pairs` to verify; the first gives the model its threshold.
 
     Returns:
         Exit status: 0, or 128 + the number of the signal that ended the run early.
@@ -47,11 +48,12 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
     hooks = callbacks.Hooks(
-        loop, plan, options, run, checkpoints, callbacks.History(run.log_folder, loop.step),
+        loop, plan, options, run, checkpoints,
+        History(run.log_folder, loop.step, [pairs.name for pairs in sets]),
         trainer.watch(watch.patience(plan.epoch_size), loop.step),
         metadata, options.log_histograms and _first_batch(faces, options),
         held_out and callbacks.Validation(held_out, trainer, options),
-        pairs and callbacks.Verification(pairs, trainer.backbone, options))
+        sets and callbacks.Verification(sets, trainer.backbone, options))
     batches = _batches(trainer, faces, options, loop.step, manifest.get("batches"))
     loop.batches_state = getattr(batches, "state", dict)
     try:
@@ -61,7 +63,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, pairs=None)
 
 
 def _batches(trainer, faces, options, start, state):
-    augmentation = Augmentation(options.random_crop, options.random_flip, options.random_rotate)
+    augmentation = Augmentation(options.random_crop, options.random_flip, options.random_rotate, options.crop)
     if getattr(options, "mining", "") == "offline":
         return Rounds(faces, trainer.backbone, options, augmentation, state)
     return training_batches(

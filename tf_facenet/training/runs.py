@@ -56,7 +56,7 @@ def start(options):
     run = _run(folder, options)
     run.log_folder.mkdir(parents=True, exist_ok=True)
     config.save(options, folder / "options.json")
-    (folder / "revision_info.txt").write_text(_revision(), encoding="utf-8")
+    (folder / "revision_info.txt").write_text(revision(), encoding="utf-8")
     return run
 
 
@@ -98,7 +98,7 @@ def resume(options, given):
     return _run(folder, options), options
 
 
-def _revision():
+def revision():
     """Content of facenet's revision_info.txt: arguments, TensorFlow version, git hash, git diff."""
     import tensorflow as tf
 

@@ -1,0 +1,34 @@
+"""Damaged record files at random: each must be read or refused in a line that names it, in little time and memory.
+
+    PYTHONPATH=. python benchmarks/fuzz_records.py 100000 [SEED]
+
+What is damaged and what is asked of each is in tests/record_mutations.py.
+"""
+
+import pathlib
+import resource
+import signal
+import sys
+import tempfile
+
+from tests import record_mutations
+
+SECONDS = 5  # for one file; then the process is killed
+
+
+def main():
+    count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory() as folder:
+        refused, accepted = record_mutations.run(count, seed, pathlib.Path(folder), report)
+    print(f"\n{refused} refused, {accepted} read")
+
+
+def report(number, refused):
+    signal.alarm(SECONDS)
+    if number % 1000 == 0:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"\r{number}, {refused} of them refused, {peak} MB in all", end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()

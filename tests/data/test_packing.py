@@ -1,0 +1,158 @@
+"""Folder → record file → folder, joining, the index, and what is found wrong."""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import encode, picture, write
+from tf_facenet import data
+from tf_facenet.data import inspection, packing, records
+from tf_facenet.data.recordio import MAGIC, RecordFile
+from tf_facenet.data.samples import read
+
+JPEG, PNG = encode(picture(8, 6), "JPEG"), encode(picture(8, 6))
+FILES = {"ann/1.jpg": JPEG, "ann/deep/er/2.png": PNG, "bob/b\\x.webp": encode(picture(), "WEBP"), "bob/empty.jpg": b"",
+         "bob/text.png": b"no image", "a\nb\t/1\n.gif": encode(picture(), "GIF"),
+         "magic/1.jpg": JPEG + bytes(-len(JPEG) % 4) + MAGIC * 2, "caf\udce9/\udcff.bmp": encode(picture(), "BMP")}
+
+
+def files(folder):
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_unpacked_is_what_was_packed_byte_for_byte(tmp_path):
+    write(tmp_path / "in", FILES)
+    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    assert packing.unpack(tmp_path / "rec", tmp_path / "out", quiet=True) == len(FILES)
+    assert files(tmp_path / "out") == FILES
+    for folder in ("in", "rec"):
+        assert data.load(tmp_path / folder).names == ["a\nb\t", "ann", "bob", "caf\udce9", "magic"]
+
+
+def test_layout_is_insightfaces(tmp_path):
+    write(tmp_path / "in", {"a/1.jpg": JPEG, "b/1.jpg": JPEG, "b/2.png": PNG})
+    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    assert sorted(os.listdir(tmp_path / "rec")) == ["names.txt", "property", "train.idx", "train.lst", "train.rec"]
+    assert (tmp_path / "rec" / "property").read_text() == "2,8,6\n"
+    assert (tmp_path / "rec" / "names.txt").read_text() == "a\nb\n"
+    assert (tmp_path / "rec" / "train.lst").read_text().splitlines() == [
+        "1\t0.000000\ta/1.jpg", "2\t1.000000\tb/1.jpg", "3\t1.000000\tb/2.png"]
+    found = dict(np.loadtxt(tmp_path / "rec" / "train.idx", np.int64).tolist())
+    assert list(found) == [1, 2, 3, 4, 5, 0]
+    with RecordFile(tmp_path / "rec" / "train.rec") as file:
+        assert file.read(found[2]) == struct.pack("<IfQQ", 0, 1, 2, 0) + JPEG
+        assert file.read(found[4]) == struct.pack("<IfQQff", 2, 0, 4, 0, 1, 2)
+        assert file.read(found[5]) == struct.pack("<IfQQff", 2, 0, 5, 0, 2, 4)
+        assert file.read(found[0]) == struct.pack("<IfQQff", 2, 0, 0, 1, 4, 6)
+
+
+def test_people_are_together_whatever_their_order_was(tmp_path):
+    faces = data.load("drawn:people=3,images=2,size=32").select(np.array([4, 0, 2, 5, 1, 3]))
+    packing.write(faces, tmp_path, quiet=True)
+    loaded = data.load(tmp_path)
+    assert loaded.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert [read(sample) for sample in loaded.samples] == [faces.samples[row] for row in (1, 4, 2, 5, 0, 3)]
+
+
+def test_merging_keeps_people_apart_or_joins_those_of_equal_names(tmp_path):
+    write(tmp_path / "one", {"ann/1.jpg": JPEG, "bob/1.jpg": JPEG})
+    write(tmp_path / "two", {"bob/2.png": PNG, "eve/1.png": PNG})
+    packing.pack(tmp_path / "one", tmp_path / "rec", quiet=True)
+    sources = [tmp_path / "rec", tmp_path / "two"]
+    assert packing.merge(sources, tmp_path / "apart", quiet=True).names == ["ann", "bob", "bob (2)", "eve"]
+    packing.merge(sources, tmp_path / "joined", dedupe=True, quiet=True)
+    faces = data.load(tmp_path / "joined")
+    assert faces.names == ["ann", "bob", "eve"]
+    assert [read(sample) for sample in faces.samples] == [JPEG, JPEG, PNG, PNG]
+    assert faces.labels.tolist() == [0, 1, 1, 2]
+    packing.unpack(tmp_path / "joined", tmp_path / "out", quiet=True)
+    assert sorted(files(tmp_path / "out")) == ["ann/00000001.jpg", "bob/00000002.jpg", "bob/00000003.png",
+                                               "eve/00000004.png"]
+    (tmp_path / "rec" / "names.txt").unlink()
+    with pytest.raises(ValueError, match=r"--dedupe needs the names of people, and .*train\.rec has no names\.txt"):
+        packing.merge(sources, tmp_path / "joined", dedupe=True, quiet=True)
+
+
+def test_an_older_list_of_paths_goes(tmp_path):
+    write(tmp_path / "in", {"a/1.jpg": JPEG})
+    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    packing.merge([tmp_path / "in"], tmp_path / "rec", quiet=True)
+    assert not (tmp_path / "rec" / "train.lst").exists()
+
+
+@pytest.fixture
+def packed(tmp_path):
+    write(tmp_path / "in", {"a/1.jpg": JPEG, "b/1.jpg": JPEG, "b/2.png": PNG})
+    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    return tmp_path / "rec"
+
+
+@pytest.mark.parametrize("line", ["1\t0\t../x", "1\t0\t/etc/x", "1\t0\t", "1", "x\t0\ta/1.jpg", "1\t0\ta/../../x", ""])
+def test_lists_that_lead_out_of_the_folder(packed, line):
+    (packed / "train.lst").write_text(f"2\t0\tgood\n{line}\n")
+    with pytest.raises(ValueError, match=r"train\.lst, line 2: expected a key, a label and a path below a folder"):
+        packing.unpack(packed, packed.parent / "out", quiet=True)
+    assert not (packed.parent / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["..", "/x", "a/b", ""])
+def test_names_that_are_none_for_folders(packed, name):
+    (packed / "train.lst").unlink()
+    (packed / "names.txt").write_text(f"{name}\nb\n")
+    with pytest.raises(ValueError, match=r"names\.txt: a person is called .*, which is no name for a folder"):
+        packing.unpack(packed, packed.parent / "out", quiet=True)
+
+
+def test_unpacking_replaces_nothing(packed):
+    with pytest.raises(FileExistsError, match="in' is not empty. Name a new one"):
+        packing.unpack(packed, packed.parent / "in", quiet=True)
+    with pytest.raises(FileNotFoundError, match=r"no record file .*in'\. Expected a file \*\.rec or the folder"):
+        packing.unpack(packed.parent / "in", packed.parent / "out", quiet=True)
+
+
+def test_index_is_written_if_it_is_missing(packed):
+    index = (packed / "train.idx").read_text()
+    with pytest.raises(ValueError, match=r"train\.idx exists and is good"):
+        packing.write_index(packed)
+    (packed / "train.idx").unlink()
+    assert packing.write_index(packed) == (str(packed / "train.idx"), 6)
+    assert sorted((packed / "train.idx").read_text().splitlines()) == sorted(index.splitlines())
+
+
+def test_faults_of_the_structure(packed):
+    path = str(packed / "train.rec")
+
+    def faults():
+        return [(os.path.basename(what).partition("@")[0], why) for what, why in
+                inspection.structure(records.read_records(path))]
+
+    assert faults() == []
+    content = bytearray((packed / "train.rec").read_bytes())
+    offsets = dict(np.loadtxt(packed / "train.idx", np.int64).tolist())
+    for key, place in ((5, 36), (0, 32)):  # the end of a range, the beginning of one
+        content[offsets[key] + place : offsets[key] + place + 4] = struct.pack("<f", 3 if key == 0 else 9)
+    content[offsets[4] + 32 : offsets[4] + 40] = struct.pack("<ff", 1, 4)
+    (packed / "train.rec").write_bytes(content)
+    (packed / "property").write_text("3,8,6\n")
+    lines = (packed / "train.idx").read_text().splitlines(keepends=True)
+    (packed / "train.idx").write_text("".join(line for line in lines if not line.startswith("3\t")))
+    assert faults() == [
+        ("train.rec", "the index has no such record"),
+        ("train.rec", "names the records 3 to 6, expected the people's records [4] to [5]"),
+        ("train.rec", "names the records 1 to 4, expected images of one person"),
+        ("property", f"{packed}/property says 3 classes, found 2")]
+
+
+def test_faults_of_images(packed):
+    write(packed.parent / "in", {"b/0.jpg": JPEG[:-60], "b/3.jpg": b"text",
+                                 "c/bomb.png": PNG[:16] + struct.pack(">II", 100_000, 100_000) + PNG[24:]})
+    packing.pack(packed.parent / "in", packed, quiet=True)
+    faults = inspection.faults(str(packed / "train.rec"), quiet=True)
+    assert [why for _, why in faults] == [
+        "truncated or corrupt JPEG", "not a JPEG, PNG, BMP, GIF or WebP image (starts with b'text')",
+        "image of 100000x100000 pixels, more than 100,000,000", "has no readable image"]
+    assert all(what.startswith(f"{packed}/train.rec@") for what, _ in faults[:3])

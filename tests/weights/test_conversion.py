@@ -1,0 +1,127 @@
+"""Whole networks through files: against recorded outputs of the originals, and a real checkpoint on real faces."""
+
+import json
+
+import numpy as np
+import pytest
+from keras import Model
+from keras.ops import convert_to_numpy as numpy
+
+from tests import facenet_weights, torch_weights
+from tests.torch_files import write_legacy, write_zip
+from tests.weights.test_tf1 import write_checkpoint
+from tf_facenet import backbones
+from tf_facenet.inference.embedder import Embedder
+from tf_facenet.weights.conversion import convert
+from tf_facenet.weights.families import FAMILIES
+
+RECORDED = {  # key of the recorded outputs → network, image size, leaves of its file that are not used
+    "inception_resnet_v1_l2normalised": ("inception_resnet_v1", None, {"num_batches_tracked"}),
+    "iresnet18": ("iresnet18", None, {"num_batches_tracked"}), "iresnet50": ("iresnet50", None, {"num_batches_tracked"}),
+    "mbf": ("mbf", None, {"num_batches_tracked"}),
+    "swin_t_features": ("swin_t", None, {"relative_position_index", "attn_mask"})}
+
+
+@pytest.mark.parametrize("key", RECORDED)
+def test_recorded_outputs_of_pytorch(key, shared, tmp_path):
+    name, image_size, unused = RECORDED[key]
+    facts = json.loads((shared / "reference/backbones.json").read_text())[key]
+    state = {entry: np.zeros(shape, "i8") if entry.rpartition(".")[2] in unused else
+             torch_weights.draw(entry, shape, entry in facts["prelu"]) for entry, shape in facts["parameters"].items()}
+    write_zip(tmp_path / "model.pth", {"model": {f"module.{entry}": array for entry, array in state.items()}})
+    result = convert(tmp_path / "model.pth", name, image_size, standardization="none")
+    assert {entry.rpartition(".")[2] for entry in result.unused} == unused
+    assert result.new == (["Bottleneck", "Bottleneck_BatchNorm"] if name == "swin_t" else [])
+    recorded = np.load(shared / "reference/backbones.npz")
+    expected = recorded[next(entry for entry in recorded.files if entry.startswith(f"{key}/") and "images" not in entry)]
+    model = result.model
+    if name == "swin_t":
+        model = Model(model.input, model.get_layer("norm").output)
+    features = numpy(model(recorded[f"{key}/images"]))
+    if name == "swin_t":
+        features = features.reshape(len(features), -1, features.shape[-1]).transpose(0, 2, 1)
+    if key.endswith("normalised"):
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A checkpoint of facenet with weights by rule, and a classifier and a step that the network has no use for."""
+    model = backbones.create("inception_resnet_v1", 160, 512)
+    variables = {}
+    for layer in model.layers:
+        for weight in layer.weights:
+            name = facenet_weights.variable_name(layer, weight)
+            variables[name] = facenet_weights.draw(name, weight.shape).astype("f4")
+    more = {"Logits/weights": np.zeros((512, 3), "f4"), "Logits/biases": np.zeros(3, "f4"), "global_step": np.array(7)}
+    return write_checkpoint(tmp_path_factory.mktemp("facenet") / "model-20180402-114759.ckpt-275", variables | more)
+
+
+def test_recorded_outputs_of_facenet(checkpoint):
+    result = convert(checkpoint, "models.inception_resnet_v1")
+    assert set(result.unused) == {"Logits/weights", "Logits/biases", "global_step"}
+    assert result.metadata["standardization"] == "fixed"
+    images = np.random.RandomState(0).uniform(-1, 1, (2, 160, 160, 3)).astype("f4")
+    features = numpy(result.model(images * 128 + 127.5))
+    np.testing.assert_allclose(features[0, :4], [-1.546448, -7.857403, -7.299131, 1.550765], rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), [181.052032, 184.489090], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("options", "what"), [
+    ({"embedding_size": 128}, r"ckpt-275' does not fit inception_resnet_v1 of 160x160 pixels, 128 features: 4 of another shape"
+                              r".*: InceptionResnetV1/Bottleneck/weights \[1792, 512\] instead of \[1792, 128\].* The file is of any"
+                              " number of pixels, 512 features"),
+    ({"backbone": "mbf"}, r"looks like weights of inception_resnet_v1 \(facenet \(v1\)\), not of mbf; try --backbone incept"),
+    ({"standardization": "mean"}, "Unknown standardization 'mean'"), ({"color_order": "RBG"}, "Unknown color order 'RBG'"),
+    ({"image_size": 40}, "image_size is 40; this backbone needs at least 75")])
+def test_what_does_not_fit(checkpoint, options, what):
+    if "embedding_size" in options:
+        what = what.replace("4 of", "[0-9]+ of")
+    with pytest.raises(ValueError, match=what) as caught:
+        convert(checkpoint, **options)
+    assert "\n" not in str(caught.value)
+
+
+SMALL = {  # network → arguments of `create`; with maps of 2 × 2 places
+    "mobilefacenet": (32, 16), "iresnet18": (32, 16), "mbf": ((32, 48), 16)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks(name, tmp_path):
+    """Sizes follow from the file; a second reading of the layouts, in `torch_weights`, gives the same weights."""
+    model = backbones.create(name, *SMALL[name], standardization="none")
+    entries = torch_weights.fill(model)
+    state = {entry: torch_weights.draw(entry, shape, is_slope(model, entry)) for entry, shape in entries.items()}
+    write_legacy(tmp_path / "model.pt", {"state_dict": state, "epoch": 3})
+    result = convert(tmp_path / "model.pt", image_size=SMALL[name][0] if name == "mbf" else None, standardization="none")
+    assert result.unused == []
+    assert result.model.input_shape == model.input_shape
+    for ours, expected in zip(result.model.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, expected, ours.path)
+
+
+def is_slope(model, entry):
+    name = entry.rpartition(".")[0].replace(".", "_")
+    return type(model.get_layer(name)).__name__ == "PReLU" if name in {layer.name for layer in model.layers} else False
+
+
+def test_a_real_checkpoint(shared, tmp_path):
+    """Some of LFW's images, whose embeddings the original gave."""
+    result = convert(shared / "weights/mobilefacenet_casia/068.ckpt", "mobilefacenet")
+    assert result.model.input_shape == (None, 112, 96, 3)
+    assert {name.rpartition(".")[2] for name in result.unused} == {"num_batches_tracked"}
+    assert result.metadata["template"] == "112x96"
+    recorded = np.load(shared / "reference/lfw_casia_eval.npz")
+    rows = np.arange(0, 7701, 300)
+    files = [shared / "data/lfw_112" / file for file in recorded["files"][rows]]
+    embedder = Embedder(result.model, {"image_size": (112, 96)}, place=(0.5, 0.0))
+    for flip, expected in (("none", recorded["emb"][rows]), ("sum", recorded["emb"][rows] + recorded["emb_flip"][rows])):
+        expected = expected.astype("f4") / np.linalg.norm(expected.astype("f4"), axis=1, keepdims=True)
+        np.testing.assert_allclose(embedder.embed(files, flip), expected, atol=2e-3)
+
+
+def test_each_family_has_a_test():
+    tested = {"mobilefacenet", "inception_resnet_v2", *(name for name, _, _ in RECORDED.values())}
+    assert len(FAMILIES) == 7
+    assert tested >= {"inception_resnet_v1", "iresnet18", "mbf", "mobilefacenet", "swin_t"}

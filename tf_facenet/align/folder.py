@@ -1,0 +1,240 @@
+"""Align a whole folder of people: find the faces, cut them out and write them to a folder of the same layout.
+
+The files and their names are those of davidsandberg/facenet (src/align/align_dataset_mtcnn.py; MIT): PNG images,
+``bounding_boxes_<number>.txt``; images whose result exists are skipped, so that work goes on where it stopped, and
+several processes may share it. Deliberate differences: images are decoded as everywhere in this package (upright, any
+depth); files are whole or absent; folders inside a person's folder stay; of two images whose results would have the same
+name the second keeps its suffix; several faces of an image are numbered, and its work is done when number 0 exists.
+"""
+
+import functools
+import math
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import cv2
+import tensorflow as tf
+
+from tf_facenet.align import crop
+from tf_facenet.align.detect import Detector
+from tf_facenet.data import headers, images
+from tf_facenet.data.folders import read_folder
+from tf_facenet.data.lines import escaped
+from tf_facenet.files import atomic_write
+
+_THREADS = 4  # that decode and encode; several images wait for a disk at once
+_PIXELS = 50_000_000  # decoded at a time, unless one picture has more
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How faces are found and cut.
+
+    Attributes:
+        target: folder of the results.
+        image_size, margin: of `crop.margin_crop`, unless there is a template.
+        template: name of one of `crop.TEMPLATES`, or "".
+        multiple: all faces of an image instead of one.
+        rule: which one; see `crop.choose`.
+        min_face_size, batch_size: of `Detector`.
+    """
+
+    target: str
+    image_size: int = 182
+    margin: int = 44
+    template: str = ""
+    multiple: bool = False
+    rule: str = "central"
+    min_face_size: int = 20
+    batch_size: int = 16
+
+    def cut(self, image, found):
+        """The faces of an image.
+
+        Returns:
+            list of (face uint8 [height, width, 3], [x1, y1, x2, y2] of what was cut out or found).
+
+        Raises:
+            ValueError: there is none that can be cut.
+        """
+        if not len(found):
+            raise ValueError("no face found")
+        chosen = range(len(found)) if self.multiple else [crop.choose(found.boxes, image.shape[:2], self.rule)]
+        if not self.template:
+            return [crop.margin_crop(image, found.boxes[face], self.margin, self.image_size) for face in chosen]
+        points, size = crop.template(self.template)
+        return [(crop.warp(image, crop.similarity(found.landmarks[face], points), size), found.boxes[face].astype(int))
+                for face in chosen]
+
+
+def plan(source, target):
+    """What is to be done.
+
+    Args:
+        source: folder with one sub-folder for each person.
+        target: folder of the results.
+
+    Returns:
+        list of (path of an image, path of its result without a suffix).
+
+    Raises:
+        OSError: there is no such folder, or it cannot be read.
+        ValueError: it has no images, or the target lies inside it.
+    """
+    source, target = os.path.expanduser(source), os.path.expanduser(target)
+    here, there = os.path.realpath(source), os.path.realpath(target)
+    if os.path.commonpath([here, there]) == here:
+        raise ValueError(f"the output folder {target!r} lies inside the input {source!r}, where its faces would be "
+                         "taken for images of the next run; name a folder beside it")
+    if os.path.exists(target) and not os.path.isdir(target):
+        raise NotADirectoryError(f"{target!r} is a file; expected a folder for the faces, or a new name")
+    work, taken = [], set()
+    for path in read_folder(source).samples:
+        relative = os.path.relpath(path, source)
+        result = os.path.splitext(relative)[0]
+        if result in taken:
+            result = relative
+        taken.add(result)
+        work.append((path, os.path.join(target, result)))
+    return work
+
+
+def todo(work, recipe):
+    """The part of the work whose results do not exist."""
+    return [(path, result) for path, result in work if not os.path.exists(_file(result, recipe, 0))]
+
+
+def run(work, recipe, workers=1, set_up=None, progress=None):
+    """Do the work.
+
+    Args:
+        work: list that `plan` made, in the order in which it is done.
+        recipe: `Recipe`.
+        workers: processes; 1 = this one.
+        set_up: called first in each process, by its name if there are several.
+        progress: called with the number of images that are done.
+
+    Returns:
+        ``(faces, bad)``: how many faces were written, and a list of (path, reason) of images without any.
+
+    Raises:
+        OSError: a face cannot be written, the detector is not installed, or a process was killed.
+    """
+    chunks = [work[start : start + recipe.batch_size] for start in range(0, len(work), recipe.batch_size)]
+    faces, bad, done = 0, [], 0
+    for chunk, (more, failed) in zip(chunks, _results(chunks, recipe, workers, set_up), strict=True):
+        faces, bad, done = faces + more, bad + failed, done + len(chunk)
+        if progress:
+            progress(done)
+    return faces, bad
+
+
+def _results(chunks, recipe, workers, set_up):
+    if workers == 1:
+        if set_up:
+            set_up()
+        yield from (_align(recipe, chunk) for chunk in chunks)
+        return
+    # TensorFlow does not survive a fork.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=set_up) as pool:
+        try:
+            yield from pool.map(functools.partial(_align, recipe), chunks)
+        except BrokenProcessPool:
+            raise OSError(f"one of {workers} processes ended, perhaps for lack of memory; run again with fewer "
+                          "--workers or a smaller --batch_size, and the work goes on where it stopped") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@functools.cache
+def _process(recipe):
+    """What a process needs once: the detector and a list of boxes of its own."""
+    detector = Detector(recipe.min_face_size, batch_size=recipe.batch_size)
+    return detector, Path(recipe.target, f"bounding_boxes_{random.SystemRandom().randrange(100_000):05d}.txt")
+
+
+def _align(recipe, chunk):
+    """Align the images of a chunk whose results do not exist; returns like `run`."""
+    detector, list_of_boxes = _process(recipe)
+    bad, lines, writes = [], [], []
+    with ThreadPool(_THREADS) as pool:
+        rows = todo(chunk, recipe)
+        for part in _parts(_good(rows, pool.map(_read, rows), bad)):
+            part = _good(part, pool.map(_decode, part), bad)
+            for (path, result, _, image), found in zip(part, detector([row[-1] for row in part]), strict=True):
+                try:
+                    cut = recipe.cut(image, found)
+                except ValueError as error:
+                    bad.append((path, str(error)))
+                    lines.append(_file(result, recipe, 0))
+                    continue
+                files = [_file(result, recipe, number) for number in range(len(cut))]
+                writes.append((files, [face for face, _ in cut]))
+                lines += [f"{file} {' '.join(map(str, box))}" for file, (_, box) in zip(files, cut, strict=True)]
+        pool.starmap(_write, writes)
+    if lines:
+        _append(list_of_boxes, lines)
+    return sum(len(files) for files, _ in writes), bad
+
+
+def _file(result, recipe, number):
+    return f"{result}_{number}.png" if recipe.multiple else f"{result}.png"
+
+
+def _good(rows, outcomes, bad):
+    """The rows with what was made of them; where that is an error, it goes to the list of the bad instead."""
+    pairs = list(zip(rows, outcomes, strict=True))
+    bad += [(row[0], str(outcome)) for row, outcome in pairs if isinstance(outcome, Exception)]
+    return [(*row, outcome) for row, outcome in pairs if not isinstance(outcome, Exception)]
+
+
+def _read(row):
+    try:
+        content = Path(row[0]).read_bytes()
+    except OSError as error:
+        return OSError(f"cannot be read: {error.strerror}")
+    fault = headers.fault(content)  # a header can be so bad that decoding must not be tried
+    return ValueError(fault) if fault else content
+
+
+def _decode(row):
+    content = row[-1]
+    try:
+        return images.decode(content).numpy()
+    except tf.errors.InvalidArgumentError:
+        return ValueError(f"truncated or corrupt {headers.image_format(content)}")
+
+
+def _parts(rows):
+    """Rows that end in the bytes of images, in parts that may be decoded together."""
+    part, pixels = [], 0
+    for row in rows:
+        more = math.prod(headers.image_size(row[-1]))
+        if part and pixels + more > _PIXELS:
+            yield part
+            part, pixels = [], 0
+        part, pixels = [*part, row], pixels + more
+    if part:
+        yield part
+
+
+def _write(files, faces):
+    """Write the faces of one image, the first last, since the others are there when it is."""
+    for file, face in reversed(list(zip(files, faces, strict=True))):
+        encoded = cv2.imencode(".png", face[..., ::-1])[1]
+        with atomic_write(file) as temporary:
+            temporary.write_bytes(encoded)
+
+
+def _append(path, lines):
+    """Add lines to a file in one piece."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{escaped(line)}\n" for line in lines)
+    with open(path, "ab") as file:
+        file.write(os.fsencode(text))

@@ -1,0 +1,128 @@
+"""Parts of networks that come from PyTorch, computing the very values that they compute there.
+
+A layer is named after its PyTorch module, with _ for "." (``layer1.0.bn1`` is ``layer1_0_bn1``). The entry
+``module.leaf`` of a state dict becomes a weight of that layer:
+
+| leaf | of | Keras weight | from PyTorch's array |
+|---|---|---|---|
+| weight [O, I, h, w] | convolution | kernel [h, w, I, O] | transpose (2, 3, 1, 0) |
+| weight [C, 1, h, w] | depthwise convolution | kernel [h, w, C, 1] | transpose (2, 3, 0, 1) |
+| weight [C, 2, 3, 3] | `PairConvolution` | kernel [3, 3, C, 2] | reshape (C/2, 2, 2, 3, 3), transpose (3, 4, 0, 2, 1) |
+| weight [O, I], bias [O] | linear | kernel [I, O], bias | transpose (1, 0) |
+| weight, bias [C] | batch normalisation | gamma, beta | as they are |
+| running_mean, running_var [C] | batch normalisation | moving_mean, moving_variance | as they are |
+| weight [C] | PReLU | alpha [1, 1, C] | reshape |
+| num_batches_tracked | batch normalisation | none | |
+
+A linear layer behind a flattened map [C, H, W] has its inputs in the order H, W, C here: its weight [O, C·H·W] goes
+through reshape (O, C, H, W), transpose (2, 3, 1, 0), reshape (H·W·C, O).
+"""
+
+import dataclasses
+
+import keras
+from keras import layers, ops
+
+from tf_facenet.backbones import blocks
+from tf_facenet.lookup import check_options, lookup
+
+# A PReLU has one slope for each channel, 0.25 at first as in PyTorch.
+ACTIVATIONS = {
+    "prelu": lambda name: layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1, 2], name=name),
+    "relu": lambda name: layers.ReLU(name=name),
+    "swish": lambda name: layers.Activation("swish", name=name),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchBlocks:
+    """What the layers of one network have in common; `create` makes it of a backbone's options.
+
+    Args:
+        kernels: initializer of the convolutions.
+        activation: ``"prelu"``, ``"relu"`` or ``"swish"``.
+        momentum: share of the old moving statistics that a step keeps; PyTorch's momentum 0.1 is 0.9 here.
+        epsilon: what batch normalisation adds to the variance.
+    """
+
+    kernels: keras.initializers.Initializer
+    activation: str = "prelu"
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @classmethod
+    def create(cls, backbone, kernels, options):
+        """The parts for a backbone of this name.
+
+        Raises:
+            ValueError: an option that there is not, or a value that cannot work.
+        """
+        check_options(options, {"activation", "momentum", "epsilon"}, f"Backbone {backbone!r}")
+        parts = cls(kernels, **options)
+        lookup(ACTIVATIONS, parts.activation, "activation")
+        if not 0 <= parts.momentum < 1:
+            raise ValueError(f"momentum is {parts.momentum}; expected at least 0, less than 1 (PyTorch's 0.1 is 0.9).")
+        if parts.epsilon <= 0:
+            raise ValueError(f"epsilon is {parts.epsilon}; expected more than 0, such as 1e-5.")
+        return parts
+
+    def conv(self, x, filters, kernel_size, name, strides=1):
+        """Convolution without bias of a map that zeros surround: [B, H, W, C] → [B, ⌈H/s⌉, ⌈W/s⌉, filters]."""
+        x, padding = _bordered(x, kernel_size, strides, name)
+        return layers.Conv2D(filters, kernel_size, strides, padding, use_bias=False,
+                             kernel_initializer=self.kernels.clone(), name=name)(x)
+
+    def depthwise(self, x, kernel_size, name, strides=1):
+        """The same for each channel by itself; [B, H, W, C] → [B, ⌈H/s⌉, ⌈W/s⌉, C]."""
+        x, padding = _bordered(x, kernel_size, strides, name)
+        return layers.DepthwiseConv2D(kernel_size, strides, padding, use_bias=False,
+                                      depthwise_initializer=self.kernels.clone(), name=name)(x)
+
+    def whole_map(self, x, name):
+        """Depthwise convolution over the whole map: [B, H, W, C] → [B, 1, 1, C]."""
+        return layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, depthwise_initializer=self.kernels.clone(),
+                                      name=name)(x)
+
+    def norm(self, x, name, activation=None, **options):
+        """Batch normalisation, then the activation if that has a name; any shape [B, …, C]."""
+        x = layers.BatchNormalization(momentum=self.momentum, epsilon=self.epsilon, name=name, **options)(x)
+        return ACTIVATIONS[self.activation](activation)(x) if activation else x
+
+    def features(self, x, embedding_size, linear, norm, *, use_bias=False, scale=True):
+        """The last linear layer and its normalisation, by their names: [B, C] → features [B, D], float32."""
+        x = blocks.last_linear(x, embedding_size, linear, use_bias)
+        return self.norm(x, norm, scale=scale, dtype="float32")
+
+
+def _bordered(x, kernel_size, strides, name):
+    """(map, padding left to the convolution). With strides Keras' "same" would put no zeros at the top and left."""
+    if strides == 1 or kernel_size == 1:
+        return x, "same"
+    return layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x), "valid"
+
+
+@keras.saving.register_keras_serializable(package="tf_facenet")
+class PairConvolution(keras.layers.Layer):
+    """3 × 3 convolution from each pair of channels to a pair, without bias: [B, H, W, C] → [B, H, W, C].
+
+    PyTorch's ``Conv2d(C, C, 3, padding=1, groups=C // 2, bias=False)``. TensorFlow has no convolution in groups on a
+    CPU; this is a depthwise one with two outputs for each channel, summed over the two channels of the pair:
+    ``kernel[h, w, 2g + i, o]`` is PyTorch's ``weight[2g + o, i, h, w]``.
+    """
+
+    def __init__(self, kernel_initializer="he_normal", **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, shape):
+        self.kernel = self.add_weight((3, 3, shape[-1], 2), self.kernel_initializer, name="kernel")
+
+    def call(self, x):
+        height, width, channels = x.shape[1:]
+        x = ops.depthwise_conv(x, self.kernel, padding="same", data_format="channels_last")
+        x = ops.sum(ops.reshape(x, (-1, height, width, channels // 2, 2, 2)), axis=-2)
+        return ops.reshape(x, (-1, height, width, channels))
+
+    def get_config(self):
+        return {**super().get_config(),
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}

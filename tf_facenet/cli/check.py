@@ -1,0 +1,70 @@
+"""Say what is in a training set and what is odd about it: copies, wrong labels, unreadable files, alignment."""
+
+from dataclasses import dataclass
+
+from tf_facenet.config import option, positional
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Say what is in a training set and what is odd about it: copies, wrong labels, unreadable files, alignment."""
+
+    data: str = positional("what --data_dir of the training scripts takes: a folder, a record file, drawn")
+    out: str = option("", "also write a page with faces to this HTML file", short="o")
+    json: str = option("", "also write the result to this JSON file")
+    sample: int = option(60, "images in which eyes, nose and mouth are looked for; 0 = none")
+    seed: int = option(666, "seed of what is looked at and shown")
+    quiet: bool = option(False, "no progress bar")
+
+    def __post_init__(self):
+        """Raise ValueError for numbers that cannot work."""
+        for name in ("sample", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} is {getattr(self, name)}; expected at least 0")
+
+
+def run(options):
+    """Look at all images, print what was found and write what was asked for."""
+    import json
+
+    from tf_facenet import data, logs
+    from tf_facenet.files import atomic_write
+    from tf_facenet.progress import Progress
+
+    logs.to_stdout(options.quiet)
+    from tf_facenet.data import survey
+    from tf_facenet.evaluation import data_report
+
+    faces = data.load(options.data)
+    with Progress(len(faces), "Reading images", options.quiet) as bar:
+        found = survey.survey(faces, progress=bar.update)
+    placement = look_for_faces(found, options)
+    facts = data_report.facts(found, placement)
+    print(*data_report.lines(facts), sep="\n")
+    if options.json:
+        with atomic_write(options.json) as temporary:
+            temporary.write_text(json.dumps(data_report.to_json(found, placement), indent=2) + "\n", encoding="utf-8")
+    if options.out:
+        data_report.write_report(options.out, options.data, found, facts, options.seed)
+        print(f"Report: {options.out}")
+
+
+def look_for_faces(found, options):
+    """`Placement` of a random sample, or why there is none."""
+    import numpy as np
+
+    from tf_facenet.align import placement
+    from tf_facenet.align.detect import Detector
+    from tf_facenet.data import survey
+    from tf_facenet.progress import Progress
+
+    if not options.sample:
+        return "not looked at (--sample 0)"
+    try:
+        detector = Detector()
+    except OSError as error:  # its package is missing
+        return f"not looked at: {error}"
+    rows = np.random.default_rng(options.seed).permutation(found.rows)[:options.sample]
+    pictures = (survey.pixels(found.faces, row) for row in rows)
+    with Progress(len(rows), "Looking for faces", options.quiet) as bar:
+        return placement.measure(pictures, detector, bar.update)

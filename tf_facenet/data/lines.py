@@ -1,0 +1,31 @@
+r"""Names and paths in text files, one a line; in them ``\n``, ``\r``, ``\t`` and ``\\`` stand for one character.
+
+Names that are not UTF-8 are the bytes that the file system knows them by.
+"""
+
+import re
+
+_CHARACTERS = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
+_ESCAPES = {ord(character): f"\\{letter}" for letter, character in _CHARACTERS.items()}
+
+
+def escaped(name):
+    """A name on one line."""
+    return name.translate(_ESCAPES)
+
+
+def plain(text):
+    """The name that `escaped` made a text of."""
+    return re.sub(r"\\([\\nrt])", lambda match: _CHARACTERS[match[1]], text)
+
+
+def read_lines(path):
+    """Lines of a file, still escaped."""
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return [line.rstrip("\r\n") for line in file]
+
+
+def write_lines(path, lines):
+    """Write escaped lines to a file."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

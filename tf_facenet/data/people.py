@@ -1,0 +1,95 @@
+"""Files that name people: LFW's people.txt and pairs.txt, or one name a line."""
+
+import math
+import re
+import unicodedata
+from collections import defaultdict
+
+import numpy as np
+
+from tf_facenet.files import atomic_write
+
+_ACCENTS = 200  # combining classes from here on; marks below, as Japanese and Hindi have them, make other letters
+_IN_WORDS = ("L", "N", "M", "Cs")  # letters, numbers, marks, and bytes that are no text
+
+_FORMS = (  # of the lines of pairs.txt and people.txt, the first that fits counts; groups are names, S separates
+    r"([^/\t]+)/[^\t]*\t([^/\t]+)/[^\t]*\t[01]",
+    r"(.+?)S\d+S(.+)S\d+",
+    r"(.+?)(?:S\d+){1,2}",
+    r"([^\t]+)\t.*",
+)
+
+
+def listed(path, names, key=str):
+    """Which people a file names.
+
+    Args:
+        path: file with a name a line, alone or as LFW's people and pairs files have it. A line
+            that is the whole name of a person is not taken apart.
+        names: [C] names of people.
+        key: names with the same key are the same.
+
+    Returns:
+        bool [C].
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    people = defaultdict(list)
+    for label, name in enumerate(names):
+        people[key(name)].append(label)
+    chosen = np.zeros(len(names), bool)
+    for line in _lines(path):
+        parts = [line] if key(line) in people else _names(line)
+        for name in parts:
+            chosen[people.get(key(name), [])] = True
+    return chosen
+
+
+def plain(name):
+    """The name without case, accents and punctuation: "Al_Gore" and "al gore" are one."""
+    letters = [c for c in unicodedata.normalize("NFKD", name).casefold() if unicodedata.combining(c) < _ACCENTS]
+    words = "".join(c if unicodedata.category(c).startswith(_IN_WORDS) else " " for c in letters).split()
+    return " ".join(words) or name
+
+
+def one_line(name):
+    """Return a name that a line of a text file can hold.
+
+    Raises:
+        ValueError: it has a tab or a line break.
+    """
+    if set(name) & set("\t\n\r"):
+        raise ValueError(f"The name {name!r} has a tab or a line break, which lists of people and of pairs cannot "
+                         "hold. Rename the file or folder.")
+    return name
+
+
+def write_people(path, faces):
+    """Write the people of `Faces` as LFW does: their number, then ``name<TAB>images`` a line.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: a name has a tab or a line break.
+    """
+    counts = np.bincount(faces.labels, minlength=faces.num_classes)
+    lines = [f"{one_line(name)}\t{count}\n" for name, count in zip(faces.names, counts, strict=True)]
+    text = f"{len(lines)}\n" + "".join(lines)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _lines(path):
+    """Lines with something on them, without the first if it only counts the others."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        lines = [line.strip() for line in file.read().split("\n") if line.strip()]
+    first, others = "".join(lines[:1]).split(), len(lines) - 1
+    if all(map(str.isdecimal, first)) and math.prod(map(int, first)) in (others, others / 2):
+        return lines[1:]
+    return lines
+
+
+def _names(line):
+    separator = r"\t" if "\t" in line else r"\s+"  # a name before a tab may end in a number
+    found = (re.fullmatch(form.replace("S", separator), line) for form in _FORMS)
+    return next((match.groups() for match in found if match), [])

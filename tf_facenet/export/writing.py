@@ -1,0 +1,81 @@
+"""Export a network: write it, run what was written, and keep it if it is right."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+
+from tf_facenet import data
+from tf_facenet.export import FORMATS, format_of, proof
+from tf_facenet.files import atomic_folder, atomic_write
+from tf_facenet.inference.model_file import SAVED_MODEL, describe
+
+CALIBRATION = 200  # images at most; more change the ranges no more
+
+_PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}  # of a SavedModel
+
+
+def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn", quiet=True):
+    """Export a network and compare what was written with Keras.
+
+    The file or folder appears, or replaces an older one, once it is complete and right.
+
+    Args:
+        model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
+        metadata: dict of what JSON holds; see `inference.model_file`.
+        path: what to write; its suffix says the format: .onnx, .tflite, any other for the folder of a SavedModel.
+        pairs: `data.pairs.Pairs` to compare on; None draws some.
+        quantize: "", or a type of numbers that the format takes.
+        calibrate: faces like those that an int8 network will see, as `data.load` takes them; "drawn" draws some.
+        quiet: no progress bar.
+
+    Returns:
+        `proof.Proof`.
+
+    Raises:
+        ValueError: the format cannot be written, the path holds something else than an older export, or the export is
+            too different from Keras.
+        OSError: images cannot be read, or the export cannot be written.
+    """
+    path, name = Path(path), format_of(path, quantize=quantize)
+    folder = name == "saved_model"
+    (_check_folder if folder else _check_file)(path)
+    metadata = describe(model, metadata)
+    pairs = pairs or proof.drawn_pairs(metadata["image_size"])
+    options = {}
+    if quantize:
+        metadata, options = {**metadata, "quantize": quantize}, {"quantize": quantize}
+    if quantize == "int8":
+        options["images"] = _calibration_images(calibrate, metadata["image_size"])
+    write = getattr(importlib.import_module(FORMATS[name].module), name)
+    with (atomic_folder if folder else atomic_write)(path) as temporary:
+        write(model, metadata, temporary, **options)
+        found = proof.prove(model, temporary, pairs, quiet)
+        found.check(path, quantize)
+    return found
+
+
+def _calibration_images(source, image_size):
+    """Evenly spread images of a data set: uint8 [N, H, W, 3]."""
+    if source == "drawn":
+        source = f"drawn:people={CALIBRATION},images=1,size={proof.drawn_size(image_size)}"
+    samples = data.load(source).samples
+    rows = np.linspace(0, len(samples) - 1, min(len(samples), CALIBRATION)).astype(int)
+    return np.concatenate(list(proof.read([samples[row] for row in rows], image_size)))
+
+
+def _check_folder(folder):
+    """Raise ValueError if writing there would remove something else than an export."""
+    if not folder.exists():
+        return
+    names = {item.name for item in folder.iterdir()} if folder.is_dir() else {"a file"}
+    if names and (SAVED_MODEL not in names or names - _PARTS):
+        found = ", ".join(sorted(names - _PARTS)[:8])
+        raise ValueError(f"Cannot export to '{folder}': expected a new folder or an older "
+                         f"export, found {found}. Choose another folder.")
+
+
+def _check_file(file):
+    if file.is_dir():
+        raise ValueError(f"Cannot export to '{file}': expected a new file or an older export, found a folder. "
+                         "Choose another name.")

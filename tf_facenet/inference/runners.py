@@ -1,0 +1,161 @@
+"""Networks as files, ready to run: each form of file gives a function pixels → features.
+
+The exports (`export`) hold two outputs, embeddings and norm; features are the product of the two.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tf_facenet.backbones.folding import fold_batch_norms
+from tf_facenet.inference import model_file
+
+ASSETS = Path("assets.extra", model_file.MEMBER)  # the metadata in a SavedModel's folder
+OUTPUTS = ["embeddings", "norm"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """A network that runs.
+
+    Attributes:
+        features: function of TensorFlow operations, also inside a `tf.function`: pixels [B, H, W, 3] RGB 0..255 of any
+            number type → features [B, D] float32, not normalised.
+        metadata: see `inference.model_file`.
+    """
+
+    features: Callable
+    metadata: dict
+
+    def __call__(self, pixels):
+        """Features of a batch."""
+        return self.features(pixels)
+
+
+def load(path):
+    """The `Runner` of a run folder, a `.keras`, `.onnx` or `.tflite` file or a SavedModel folder.
+
+    Raises:
+        OSError: nothing is there, or it cannot be read.
+        ValueError: it is damaged or not a model of this package, or the package that runs it is missing.
+    """
+    file = model_file.locate(path)
+    read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix, _keras)
+    return Runner(*read(file))
+
+
+def folded(model):
+    """The network without batch normalisation, which is faster, or itself if that is not possible."""
+    return model if isinstance(model, keras.Sequential) else fold_batch_norms(model)
+
+
+def _keras(file):
+    model, metadata = model_file.load_model(file)
+    model = folded(model)
+    return lambda pixels: tf.cast(model(pixels, training=False), tf.float32), metadata
+
+
+def _saved_model(folder):
+    loaded = tf.saved_model.load(folder)
+    signature = loaded.signatures.get("serving_default")
+    outputs = sorted(signature.structured_outputs) if signature else []
+    file = folder / ASSETS
+    metadata = _metadata(folder, outputs, file.read_text(encoding="utf-8") if file.is_file() else None)
+
+    def features(pixels):
+        # Through `loaded`: a signature alone does not keep the variables of its model alive.
+        result = loaded.signatures["serving_default"](pixels=tf.cast(pixels, tf.float32))
+        return result["embeddings"] * result["norm"][:, None]
+
+    return features, metadata
+
+
+def _onnx(file):
+    if not importlib.util.find_spec("onnxruntime"):
+        raise ValueError(f"'{file}' is an ONNX file; running it needs the package onnxruntime: pip install onnxruntime")
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+    try:
+        session = onnxruntime.InferenceSession(file, providers=providers)
+    except Exception as error:  # each of its errors is a class of its own, without a common one
+        raise _damaged(file, error) from error
+    outputs = [output.name for output in session.get_outputs()]
+    stored = session.get_modelmeta().custom_metadata_map.get(model_file.MEMBER)
+    metadata = _metadata(file, outputs, stored)
+
+    def run(pixels):
+        embeddings, norm = session.run(OUTPUTS, {"pixels": pixels})
+        return embeddings * norm[:, None]
+
+    return _outside_tensorflow(run, metadata, tf.float32), metadata
+
+
+def _tflite(file):
+    try:
+        interpreter = _interpreter(file)
+        runner = interpreter.get_signature_runner()
+    except (ValueError, RuntimeError) as error:
+        raise _damaged(file, error) from error
+    stored = None
+    if zipfile.is_zipfile(file):  # the format's way to carry files is a zip archive behind the network
+        with zipfile.ZipFile(file) as archive:
+            stored = archive.read(model_file.MEMBER) if model_file.MEMBER in archive.namelist() else None
+    metadata = _metadata(file, sorted(runner.get_output_details()), stored)
+
+    def run(pixels):
+        result = runner(pixels=pixels)
+        return result["embeddings"] * result["norm"][:, None]
+
+    return _outside_tensorflow(run, metadata, runner.get_input_details()["pixels"]["dtype"]), metadata
+
+
+def _interpreter(file):
+    """LiteRT's interpreter, or the one in TensorFlow, which ends with 2.21 or later, without it."""
+    threads = os.cpu_count()
+    if importlib.util.find_spec("ai_edge_litert"):
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(str(file), num_threads=threads)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+        return tf.lite.Interpreter(str(file), num_threads=threads)
+
+
+RUNNERS = {".keras": _keras, ".onnx": _onnx, ".tflite": _tflite}
+
+
+def _metadata(path, outputs, stored):
+    """The metadata of an export, or ValueError if it is somebody else's."""
+    if outputs != OUTPUTS or stored is None:
+        found = f"the outputs {', '.join(outputs) or 'none'} {'with' if stored else 'without'} metadata"
+        raise ValueError(f"'{path}' is not an export of this package: expected the outputs {' and '.join(OUTPUTS)} and "
+                         f"metadata ({model_file.MEMBER}), found {found}. Export the model with tf-facenet export.")
+    return json.loads(stored)
+
+
+def _outside_tensorflow(run, metadata, dtype):
+    """A function of TensorFlow operations that calls `run`, pixels → features in NumPy."""
+    dtype = tf.as_dtype(dtype)
+
+    def features(pixels):
+        if dtype.is_integer and pixels.dtype.is_floating:
+            pixels = tf.round(pixels)
+        found = tf.numpy_function(run, [tf.saturate_cast(pixels, dtype)], tf.float32)
+        return tf.ensure_shape(found, [None, metadata["embedding_size"]])
+
+    return lambda pixels: features(tf.convert_to_tensor(pixels))
+
+
+def _damaged(file, error):
+    reason = " ".join(str(error).split())
+    return ValueError(f"'{file}' is not a {file.suffix} file or only a part of one: {reason:.200}. Export it again.")
