@@ -30,8 +30,10 @@ setup(
     ],
     extras_require={
         "align": ["mtcnn>=1.0"],
+        "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "pylint>=4", "pillow>=11",
-                 "scikit-learn>=1.5", "jax>=0.5", "hypothesis>=6.100", "mtcnn>=1.0"],
+                 "scikit-learn>=1.5", "jax>=0.5", "hypothesis>=6.100", "mtcnn>=1.0",
+                 "onnx>=1.17", "onnxruntime>=1.20"],
     },
     entry_points={"console_scripts": ["tf-facenet=tf_facenet.cli:main"]},
 )

@@ -1,5 +1,6 @@
 """The commands in the documents are ones that the scripts understand; links lead somewhere."""
 
+import importlib
 import re
 import shlex
 
@@ -33,7 +34,8 @@ def test_commands_are_understood(name, command):
     elif program == "make":
         assert f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text()
     else:
-        assert arguments[0] in cli.COMMANDS
+        command = importlib.import_module(cli.COMMANDS[arguments[0]])
+        assert config.parse(command.Options, arguments[1:])
 
 
 def test_the_readme_shows_the_whole_road():
