@@ -30,10 +30,12 @@ setup(
     ],
     extras_require={
         "align": ["mtcnn>=1.0"],
-        "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
+        "sklearn": ["scikit-learn>=1.5"],
+        "onnx": ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
+        "tflite": ["ai-edge-litert>=2.0"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "pylint>=4", "pillow>=11",
                  "scikit-learn>=1.5", "jax>=0.5", "hypothesis>=6.100", "mtcnn>=1.0",
-                 "onnx>=1.17", "onnxruntime>=1.20"],
+                 "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17", "ai-edge-litert>=2.0"],
     },
     entry_points={"console_scripts": ["tf-facenet=tf_facenet.cli:main"]},
 )

@@ -49,8 +49,8 @@ def verify(options, embedder, pairs, suffix=""):
     if options.plot:
         plots.verification(result, pairs.images, options.plot + suffix)
     if options.report:
-        path, facts = Path(options.report), {"images": pairs.name if suffix else options.lfw_dir, "mirrored images": flip}
-        report.write_report(path.with_stem(path.stem + suffix), options.model, embedder.metadata, result, pairs, facts)
+        path, how = Path(options.report), {"images": pairs.name if suffix else options.lfw_dir, "mirrored images": flip}
+        report.write_report(path.with_stem(path.stem + suffix), options.model, embedder.metadata, result, pairs, how)
     return {"flip": flip, **result.to_json()}
 
 

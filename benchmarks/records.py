@@ -18,9 +18,9 @@ import tempfile
 OPEN = """
 import resource, sys, time
 import numpy, tf_facenet.data
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 count = len(tf_facenet.data.load(sys.argv[1])) if len(sys.argv) > 1 else 0
-print(count, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(time.perf_counter() - start, time.process_time() - used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
@@ -50,7 +50,7 @@ def opening(folder, options):
             writer.write(key, key // 50, image)
         writer.write(0, (options.records + 1, options.records + 1), id2=1)
     size = (folder / "train.rec").stat().st_size
-    print(f"{options.records:,} records, {size / 1e6:,.0f} MB\n{'':20}{'seconds':>10}{'peak MB':>10}")
+    print(f"{options.records:,} records, {size / 1e6:,.0f} MB\n{'':20}{'seconds':>10}{'processor':>10}{'peak MB':>10}")
     print_row("NumPy alone")
     print_row("with the index", folder)
     (folder / "train.idx").unlink()
@@ -63,8 +63,8 @@ def print_row(name, *arguments):
         done = subprocess.run([sys.executable, "-c", OPEN, *map(str, arguments)], capture_output=True, text=True,
                               check=True)
         results.append([float(value) for value in done.stdout.split()])
-    _, seconds, peak = min(results)
-    print(f"{name:20}{seconds:10.2f}{peak:10.0f}")
+    seconds, used, peak = min(results)
+    print(f"{name:20}{seconds:10.2f}{used:10.2f}{peak:10.0f}")
 
 
 def training(folder, options):

@@ -16,7 +16,7 @@ ROWS = {
     "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.bins": 1,
     "data.people": 1, "data.drawn": 1,
     "data.samples": 1, "data.lines": 1, "data.recordio": 1, "data.records": 1,
-    "backbones": 2, "heads": 2, "losses": 2, "align": 3, "align.folder": 4,
+    "backbones": 2, "heads": 2, "losses": 2, "align": 3, "align.folder": 4, "weights": 3,
     "inference": 4, "training": 5, "export": 6, "cli": 7,
 }
 LIBRARIES = {  # the lowest row that may import a library

@@ -1,3 +1,4 @@
+import argparse
 import dataclasses
 import subprocess
 import sys
@@ -80,6 +81,18 @@ def test_settings(text, values):
     assert config.settings(text) == values
     assert config.parse(SoftmaxOptions, ["--model_options", text]).backbone_options == {
         "standardization": "per_image", "keep_probability": 1.0, **values}
+
+
+@pytest.mark.parametrize(("text", "shares"), [
+    ("left", (0.5, 0.0)), ("center", (0.5, 0.5)), ("0,1", (0.0, 1.0)), ([0.25, 1], (0.25, 1.0))])
+def test_place(text, shares):
+    assert config.place(text) == shares
+
+
+@pytest.mark.parametrize("text", ["middle", "1", "0,2", "0,nan", "0,0,0", "", 3])
+def test_no_place(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no place: expected center, left, right, top, bottom, or"):
+        config.place(text)
 
 
 def test_json_round_trip(tmp_path):

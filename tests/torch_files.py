@@ -26,7 +26,8 @@ class Tensor:
     @classmethod
     def of(cls, array):
         array = np.asarray(array)
-        return cls(array.ravel(), array.shape, [step // array.itemsize for step in np.empty(array.shape, array.dtype).strides])
+        strides = np.empty(array.shape, array.dtype).strides
+        return cls(array.ravel(), array.shape, [stride // array.itemsize for stride in strides])
 
     def __reduce__(self):
         build = sys.modules["torch._utils"]._rebuild_tensor_v2
@@ -78,16 +79,18 @@ def _torch():
                 sys.modules[name] = module
 
 
-def _wrap(value):
-    if isinstance(value, dict):
-        return type(value)((key, _wrap(inner)) for key, inner in value.items())
-    return Tensor.of(value) if isinstance(value, np.ndarray) else value
+def _wrap(value, known):
+    """A copy with tensors for arrays; what is one object stays one."""
+    if id(value) not in known:
+        known[id(value)] = (type(value)((key, _wrap(inner, known)) for key, inner in value.items())
+                            if isinstance(value, dict) else Tensor.of(value) if isinstance(value, np.ndarray) else value)
+    return known[id(value)]
 
 
 def _pickled(pickler, value):
     file, bases = io.BytesIO(), {}
     with _torch():
-        pickler(file, bases).dump(_wrap(value))
+        pickler(file, bases).dump(_wrap(value, {}))
     return file.getvalue(), bases
 
 

@@ -37,7 +37,7 @@ def image_size(text):
 
 
 def place(text):
-    """``left`` or ``0.5,0`` → where a larger image is cropped: shares of the rest that go at the top and at the left."""
+    """``left`` or ``0.5,0`` → where a larger image is cropped: shares of the rest that go at top and left."""
     try:
         shares = _PLACES.get(text, text.split(",")) if isinstance(text, str) else text
         down, across = map(float, shares)
@@ -45,8 +45,8 @@ def place(text):
             return down, across
     except (TypeError, ValueError):
         pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no place: expected {', '.join(_PLACES)}, or DOWN,ACROSS, two shares from 0 "
-                                     "to 1")
+    raise argparse.ArgumentTypeError(f"{text!r} is no place: expected {', '.join(_PLACES)}, or DOWN,ACROSS, two shares "
+                                     "from 0 to 1")
 
 
 def scale(text):
@@ -165,7 +165,8 @@ def load(cls, path):
     unknown = sorted(set(values) - set(types))
     if unknown:
         raise ValueError(f"options file {path!r}: unknown option {unknown[0]!r}")
-    return cls(**{name: types[name](value) if types[name] in (image_size, settings, place) and value is not None else value
+    made = {image_size, settings, place}  # from what JSON holds
+    return cls(**{name: types[name](value) if types[name] in made and value is not None else value
                   for name, value in values.items()})
 
 

@@ -42,7 +42,7 @@ class RunOptions:
     prelogits_hist_max: float = option(10.0, "upper edge of the histogram of the features")
     checkpoint_every_n_steps: int = option(0, "checkpoint also inside an epoch; 0 = at its end")
     keep_checkpoints: int = option(3, "number of checkpoints kept")
-    export: str = option("", "formats to export to at the end, comma separated: saved_model")
+    export: str = option("", "formats to export to at the end, comma separated: saved_model, onnx, tflite")
     data_licence: str = option("", "licence of the training data, stored with the model")
     quiet: bool = option(False, "no progress bar, no log lines")
 
@@ -84,8 +84,8 @@ class DataOptions:
                                  "people.txt; case, accents and underscores do not matter")
     batch_size: int = option(90, "images per batch over all devices")
     image_size: image_size = option(160, "side in pixels, or HEIGHTxWIDTH", type=image_size)
-    crop: place = option((0.5, 0.5), "where larger images, LFW's too, are cropped: center, left, right, top, bottom, or "
-                         "DOWN,ACROSS, shares from 0 to 1", type=place)
+    crop: place = option((0.5, 0.5), "where larger images, LFW's too, are cropped: center, left, right, top, bottom, "
+                         "or DOWN,ACROSS, shares from 0 to 1", type=place)
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")
@@ -325,8 +325,9 @@ class LfwOptions(_Checked):
     lfw_nrof_folds: int = option(10, "folds of the cross-validation")
     image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH, if it shall be checked "
                                     "against the model's", type=image_size)
-    crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or DOWN,ACROSS, "
-                         "shares from 0 to 1; left for faces on the 112x96 template in larger images", type=place)
+    crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or "
+                         "DOWN,ACROSS, shares from 0 to 1; left for faces on the 112x96 template in wider images",
+                         type=place)
     distance_metric: int = option(0, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
     use_flipped_images: bool = option(False, "concatenate the mirrored image's embedding")
     flip: str = option("", "the same by name; sum as insightface does",

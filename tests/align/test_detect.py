@@ -23,7 +23,8 @@ def detector():
 def package():
     """The package, one image at a time: [n, 16] with the box in columns 1 to 4, the score, five x, five y."""
     made = mtcnn.MTCNN()
-    return lambda image: made.detect_faces(image.astype(np.float32), output_type="numpy", box_format="xyxy", fit_to_image=False)
+    options = {"output_type": "numpy", "box_format": "xyxy", "fit_to_image": False}
+    return lambda image: made.detect_faces(image.astype(np.float32), **options)
 
 
 @pytest.fixture(scope="module")

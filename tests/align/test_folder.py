@@ -7,7 +7,10 @@ import pytest
 
 from tests.pictures import encode, exif, picture, with_exif, write
 from tf_facenet.align import crop, folder
-from tf_facenet.align.detect import Detections
+from tf_facenet.align.detect import Detections, Detector
+from tf_facenet.align.recipe import Recipe
+from tf_facenet.data.pairs import read_pairs
+from tf_facenet.weights.conversion import convert
 
 IMAGE = picture(60, 80)
 BOXES = np.array([[50, 5, 70, 25], [30, 20, 50, 44]], np.float32)  # the second is larger and in the middle
@@ -36,16 +39,16 @@ class Stub:
 def stub(monkeypatch):
     monkeypatch.setattr(folder, "Detector", Stub)
     folder._process.cache_clear()
-    yield lambda recipe: folder._process(recipe)[0].seen
+    yield lambda recipe, target: folder._process(recipe, target)[0].seen
     folder._process.cache_clear()
 
 
 def align(tmp_path, files, **options):
     """Align some files; returns the recipe, how many faces, and {relative path: reason}."""
     source = write(tmp_path / "in", files)
-    recipe = folder.Recipe(str(tmp_path / "out"), **options)
-    work = folder.plan(str(source), recipe.target)
-    faces, bad = folder.run(folder.todo(work, recipe), recipe)
+    recipe, target = Recipe(**options), tmp_path / "out"
+    work = folder.plan(str(source), str(target))
+    faces, bad = folder.run(folder.todo(work, recipe), recipe, target)
     return recipe, faces, {os.path.relpath(path, source): reason for path, reason in bad}
 
 
@@ -58,7 +61,8 @@ def face(path):
 
 
 def listed(tmp_path):
-    return sorted(line for path in (tmp_path / "out").glob("bounding_boxes_*.txt") for line in path.read_text().splitlines())
+    files = (tmp_path / "out").glob("bounding_boxes_*.txt")
+    return sorted(line for file in files for line in file.read_text().splitlines())
 
 
 def test_one_face_as_facenet_cuts_it(tmp_path):
@@ -90,7 +94,7 @@ def test_all_faces_are_numbered_and_not_done_again(tmp_path, stub):
     assert faces == 3
     assert results(tmp_path) == ["ann/1_0.png", "ann/1_1.png", "ann/2_0.png"]
     assert align(tmp_path, {}, multiple=True)[1] == 0
-    assert stub(recipe) == 2
+    assert stub(recipe, tmp_path / "out") == 2
 
 
 def test_a_second_run_does_what_is_missing(tmp_path, stub):
@@ -99,7 +103,7 @@ def test_a_second_run_does_what_is_missing(tmp_path, stub):
     (tmp_path / "out/ann/3.png").unlink()
     assert align(tmp_path, {"bob/6.png": encode(IMAGE)})[1] == 2
     assert faces == 5
-    assert stub(recipe) == 7
+    assert stub(recipe, tmp_path / "out") == 7
     assert len(results(tmp_path)) == 6
 
 
@@ -200,8 +204,8 @@ def test_large_pictures_are_decoded_few_at_a_time(tmp_path, monkeypatch):
 
 def test_progress_counts_images(tmp_path):
     write(tmp_path / "in", {f"ann/{number}.png": encode(IMAGE) for number in range(5)})
-    recipe, done = folder.Recipe(str(tmp_path / "out"), batch_size=2), []
-    folder.run(folder.plan(tmp_path / "in", recipe.target), recipe, progress=done.append)
+    target, done = tmp_path / "out", []
+    folder.run(folder.plan(tmp_path / "in", target), Recipe(batch_size=2), target, progress=done.append)
     assert done == [2, 4, 5]
 
 
@@ -223,10 +227,9 @@ def test_folders_that_cannot_be(tmp_path):
 
 def test_a_process_that_is_killed(tmp_path):
     write(tmp_path / "in", {"ann/1.png": encode(IMAGE)})
-    recipe = folder.Recipe(str(tmp_path / "out"))
-    work = folder.plan(tmp_path / "in", recipe.target)
+    work = folder.plan(tmp_path / "in", tmp_path / "out")
     with pytest.raises(OSError, match="one of 2 processes ended, perhaps for lack of memory; run again with fewer"):
-        folder.run(work, recipe, workers=2, set_up=functools.partial(os._exit, 3))
+        folder.run(work, Recipe(), tmp_path / "out", workers=2, set_up=functools.partial(os._exit, 3))
 
 
 def test_a_full_disk_is_no_bad_image(tmp_path, monkeypatch):
@@ -236,3 +239,22 @@ def test_a_full_disk_is_no_bad_image(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "atomic_write", full)
     with pytest.raises(OSError, match="No space left"):
         align(tmp_path, {"ann/1.png": encode(IMAGE)})
+
+
+@pytest.mark.slow
+def test_real_faces_are_told_apart_after_alignment(tmp_path, monkeypatch, shared):
+    """A network that other people trained on the older template, on every third pair of a part of LFW."""
+    pytest.importorskip("mtcnn")
+    monkeypatch.setattr(folder, "Detector", Detector)
+    photographs = shared / "data" / "lfw_funneled_300"
+    pairs = read_pairs(shared / "data" / "lfw_protocol" / "pairs_300.txt", photographs)
+    files, same = pairs.images.reshape(-1, 2)[::3].ravel(), pairs.same[::3]
+    results = [str(tmp_path / os.path.splitext(os.path.relpath(file, photographs))[0]) for file in files]
+    work = sorted(set(zip(files, results, strict=True)))
+    assert folder.run(work, Recipe(template="112x96"), tmp_path) == (len(work), [])
+    model = convert(shared / "weights" / "mobilefacenet_casia" / "068.ckpt").model
+    faces = np.stack([face(f"{result}.png") for result in results]).astype(np.float32)
+    embeddings = model.predict(faces, batch_size=50, verbose=0)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    distances = ((embeddings[::2] - embeddings[1::2]) ** 2).sum(axis=1)
+    assert max(((distances < threshold) == same).mean() for threshold in np.arange(0, 4, 0.01)) >= 0.98

@@ -59,8 +59,8 @@ def test_sheets_are_no_larger_than_needed_and_bounded(packed):
     assert sheets.pixels.shape[1:] == (512, 512, 4)
     assert (sheets.pixels[..., 3] == 0).mean() > 0.5
     one = pyramid.pack([picture(40, 60)], 20, 0.709)
-    assert one.pixels.shape == (1, 24, 62, 4)  # 24×36 and 17×25 with its odd sides rounded up
-    assert one.owner.shape == (1, 7, 26)
+    assert one.pixels.shape == (1, 24, 80, 4)  # 24×36, 17×25 with its odd sides rounded up, and 12×18
+    assert one.owner.shape == (1, 7, 35)
 
 
 def test_nothing_to_look_at():

@@ -57,7 +57,7 @@ def test_all_faces_on_a_template(photographs, tmp_path, capsys):
 def test_processes_of_their_own_do_the_same(photographs, tmp_path):
     write(tmp_path / "in", {"ann/1.png": (photographs / "ann/1.png").read_bytes()})
     for workers in (1, 2):
-        assert align(tmp_path / "in", tmp_path / str(workers), "--image_size", "60", "--quiet", "--workers", workers) == 0
+        assert align(tmp_path / "in", tmp_path / str(workers), "--workers", workers, "--quiet") == 0
     one, two = (cv2.imread(str(tmp_path / workers / "ann/1.png")).astype(int) for workers in ("1", "2"))
     assert np.abs(one - two).max() <= 1
 

@@ -1,11 +1,7 @@
-import keras
-import numpy as np
 import pytest
 
-from tests import process, tiny
+from tests import process
 from tf_facenet import cli
-from tf_facenet.inference.embedder import Embedder
-from tf_facenet.inference.model_file import save_model
 
 LIGHT = """
 import sys
@@ -50,16 +46,3 @@ def test_mistakes_are_one_line(capsys, tmp_path):
     error += capsys.readouterr().err
     assert "tf-facenet export: error: the following arguments are required: model, out" in error
     assert len(error.splitlines()) == 3
-
-
-def test_export(capsys, tmp_path):
-    model = tiny.create((20, 16), 5)
-    save_model(model, tmp_path / "run" / "model.keras", {})
-    assert status(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
-    text = capsys.readouterr().out
-    assert "serving_default  pixels float32 [B, H, W, 3] → embeddings [B, 5], norm [B]" in text
-    assert "Image size: 20x16\n" in text
-    assert float(text.split("Largest difference to Keras: ")[1]) < 1e-5
-    pixels = np.full((1, 20, 16, 3), 200, np.uint8)
-    expected = keras.ops.normalize(model(pixels.astype("float32")))
-    np.testing.assert_allclose(Embedder.load(tmp_path / "out").embed(pixels), expected, atol=1e-5)

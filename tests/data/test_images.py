@@ -137,6 +137,14 @@ def test_central_crop_is_tensorflows_rule(size):
         in_map(lambda image: images.crop(image, size), IMAGE), expected)
 
 
+@pytest.mark.parametrize(("place", "top", "left"), [
+    ((0.5, 0.0), 7, 0), ((0.5, 1.0), 7, 23), ((0.0, 0.5), 0, 11), ((1.0, 0.25), 14, 5)])
+def test_crop_at_a_place(place, top, left):
+    cropped = images.crop(IMAGE, (16, 17), place=place)
+    np.testing.assert_array_equal(cropped, IMAGE[top:top + 16, left:left + 17])
+    np.testing.assert_array_equal(images.crop(IMAGE, (30, 55), place=place), images.crop(IMAGE, (30, 55)))  # no rest
+
+
 def test_facenets_central_crops():
     rows = np.repeat(np.arange(250, dtype=np.uint8), 250 * 3).reshape(250, 250, 3)
     assert images.crop(rows, 160)[0, 0, 0] == 45

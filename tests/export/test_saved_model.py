@@ -143,7 +143,7 @@ def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch, export):
     export(model, {"template": "good"}, tmp_path / "m")
     decode = exporter.images.decode
     monkeypatch.setattr(exporter.images, "decode", lambda encoded: decode(encoded) // 2)
-    with pytest.raises(ValueError, match=r"SavedModel differ from Keras by .*; expected at most 0\.0001\."):
+    with pytest.raises(ValueError, match=r"SavedModel differ from the network by .*; expected at most 0\.0001\."):
         export(model, {}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "good"
     assert list(tmp_path.iterdir()) == [tmp_path / "m"]

@@ -203,3 +203,23 @@ def test_a_step_of_a_pipeline(embedder, pixels, tmp_path):
     np.testing.assert_allclose(twin.transform(paths), embedder.embed(paths), atol=1e-6)
     with pytest.raises(ValueError, match="Unknown setting of an Embedder 'model'"):
         twin.set_params(model=None)
+
+
+@pytest.mark.parametrize("flip", ["none", "concat", "sum"])
+@pytest.mark.parametrize("distance", ["squared-L2", "cosine"])
+def test_verify(model, pixels, flip, distance):
+    first, second = png(pixels[0]), png(pixels[1])
+    pair = unit(Embedder(model, {"image_size": SIZE}).embed([first, second], flip))
+    squared = np.sum((pair[0] - pair[1]) ** 2)
+    for factor in (0.9, 1.1):
+        value = factor * squared if distance == "squared-L2" else np.arccos(1 - factor * squared / 2) / np.pi
+        embedder = Embedder(model, {"image_size": SIZE, "threshold": {"distance": distance, "value": value}})
+        np.testing.assert_allclose(embedder.threshold, factor * squared, rtol=1e-6)
+        measured, same = embedder.verify(first, second, flip)
+        np.testing.assert_allclose(measured, squared * (2 if flip == "concat" else 1), rtol=1e-4)
+        assert same == (factor > 1)
+
+
+def test_verify_without_a_threshold(embedder, pixels):
+    with pytest.raises(ValueError, match="The model has no threshold"):
+        embedder.verify(png(pixels[0]), png(pixels[1]))

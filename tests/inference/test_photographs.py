@@ -69,6 +69,17 @@ def test_no_face_at_all(embedder):
         photographs.embed(embedder, [photograph()] * 2, photographs.recipe(embedder.metadata))
 
 
+def test_embed_with_align(embedder):
+    red, blue = (photograph(((1, 0), colors.COLORS[name])) for name in ("Red", "Blue"))
+    how = photographs.recipe(embedder.metadata)
+    expected = photographs.embed(embedder, [red, blue], how)
+    embeddings, quality = embedder.embed([red, blue], quality=True, align="auto")
+    np.testing.assert_array_equal(embeddings, expected.embeddings)
+    np.testing.assert_array_equal(quality, expected.quality)
+    with pytest.raises(ValueError, match=r"1 of 2 photographs cannot be embedded, the first: .*\(no face found\)"):
+        embedder.embed([red, photograph()], align="auto")
+
+
 @pytest.mark.parametrize(("metadata", "align", "message"), [
     ({"image_size": [112, 112], "template": "112x96"}, "auto", "112x96 do not fit a network of 112x112"),
     ({"image_size": [112, 96], "template": ""}, "auto", "the network takes 112x96"),

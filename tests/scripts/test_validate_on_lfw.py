@@ -85,6 +85,16 @@ def test_options_reach_the_protocol(lfw, model_dir, capsys, tmp_path, arguments,
     assert result["threshold"] == pytest.approx(expected_report.threshold)
 
 
+@pytest.mark.parametrize(("place", "left"), [("left", 0), ("0.5,1", 4), ("center", 2)])
+def test_larger_images_are_cropped_where_one_says(lfw, tmp_path, capsys, place, left):
+    save_model(tiny.create((20, 12), 5), tmp_path / "m.keras", {})
+    run(lfw, tmp_path / "m.keras", "--crop", place)
+    pairs = read_pairs(lfw.parent / "pairs.txt", lfw, 4)
+    pixels = np.stack([cv2.imread(str(path))[:, left:left + 12, ::-1] for path in pairs.images])
+    expected = evaluate(Embedder.load(tmp_path / "m.keras").embed(pixels), pairs.same, folds=pairs.folds)
+    assert capsys.readouterr().out.splitlines()[-4:] == expected.lines()
+
+
 def test_pictures(lfw, model_dir, tmp_path):
     run(lfw, model_dir, "--plot", str(tmp_path / "lfw"))
     for name in ("lfw_roc.png", "lfw_distances.png"):

@@ -17,8 +17,8 @@ RNG = np.random.default_rng(0)
 FLOATS = RNG.standard_normal(24).astype("f4")
 STATE = OrderedDict([
     ("conv.weight", RNG.standard_normal((4, 3, 2, 2)).astype("f4")), ("bn.num_batches_tracked", np.array(7)),
-    ("double", RNG.standard_normal(3)), ("half", RNG.standard_normal((2, 2)).astype("f2")), ("flags", np.array([True, False])),
-    ("empty", np.zeros((0, 3), "f4"))])
+    ("double", RNG.standard_normal(3)), ("half", RNG.standard_normal((2, 2)).astype("f2")),
+    ("flags", np.array([True, False])), ("empty", np.zeros((0, 3), "f4"))])
 
 
 @pytest.fixture(params=torch_files.WRITERS.values(), ids=torch_files.WRITERS)
@@ -89,7 +89,7 @@ class Bomb:
 def test_code_is_refused_by_name(write, path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(path, {"weight": FLOATS, "evil": Bomb()})
-    with pytest.raises(ValueError, match=r"model.pt': the pickle refuses posix.system; .*; expected weights alone, as torch"):
+    with pytest.raises(ValueError, match=r"model.pt': the pickle refuses posix.system; .*; expected weights alone"):
         torch_file.read(path)
     assert os.listdir() == ["model.pt"]
 
@@ -101,7 +101,7 @@ def test_code_in_a_bare_pickle_is_refused_too(path):
 
 
 @pytest.mark.parametrize(("data", "what"), [
-    (pickle.dumps([1, 2]) * 3, "is a pickle that torch.save did not write"), (pickle.dumps(7), "the pickle is empty"),
+    (pickle.dumps([1, 2]) * 3, "is a pickle that torch.save did not write"), (pickle.dumps(7), "ends before its end is said"),
     (pickle.dumps(torch_files.MAGIC_NUMBER, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": False}, 2),
      "big-endian")])
 def test_other_pickles(path, data, what):

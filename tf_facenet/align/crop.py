@@ -1,8 +1,8 @@
 """Cut a face out of a picture: facenet's crop with a margin, or a turn and a scale that put it onto a template.
 
 The crop and the choice among several faces are those of davidsandberg/facenet (src/align/align_dataset_mtcnn.py; MIT).
-Templates are the places of five landmarks on a picture of a given size: "112x112" is that of insightface's
-recognition models, "112x96" the older one of SphereFace and of many CASIA-WebFace models, the same moved left by 8 pixels.
+Templates are the places of five landmarks on a picture of a given size: "112x112" is that of insightface's recognition
+models; "112x96" is the older one of SphereFace and of many CASIA-WebFace models, the same moved left by 8 pixels.
 """
 
 import cv2
@@ -78,7 +78,7 @@ def warp(image, matrix, size):
 
 
 def margin_crop(image, box, margin, image_size):
-    """facenet's crop: the box, half a margin more on each side, scaled to the size wanted.
+    """Facenet's crop: the box, half a margin more on each side, scaled to the size wanted.
 
     Args:
         image: uint8 [h, w, 3].
@@ -102,7 +102,7 @@ def margin_crop(image, box, margin, image_size):
 
 
 def resize(image, size):
-    """Scale a picture uint8 [h, w, 3] to a size (height, width), like Pillow's BILINEAR: all pixels count when it shrinks."""
+    """Scale a picture uint8 [h, w, 3] to (height, width), like Pillow's BILINEAR: all pixels count when it shrinks."""
     scaled = tf.image.resize(image, size, antialias=True).numpy()
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 

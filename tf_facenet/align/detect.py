@@ -17,7 +17,7 @@ from tf_facenet.align.pyramid import CELL, STRIDE, pack
 
 _SHEETS, _PATCHES = 4, 512  # that one call of a network takes: bounds the memory
 _GREY = 127.5  # what lies outside a picture
-_PROPOSED, _SAME_LEVEL, _SAME_FACE = 0.7, 0.5, 0.7
+_SAME_LEVEL, _SAME_FACE = 0.5, 0.7  # overlap beyond which the better box of two is kept
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Detector:
             raise ValueError(f"thresholds are {thresholds}; expected three numbers from 0 to 1, as (0.6, 0.7, 0.8)")
         if not 0 < factor < 1:
             raise ValueError(f"factor is {factor}; expected a number between 0 and 1, such as 0.709")
-        self.min_face_size, self.thresholds, self.factor, self.batch_size = min_face_size, thresholds, factor, batch_size
+        self.min_face_size, self.thresholds, self.factor = min_face_size, thresholds, factor
+        self.batch_size = batch_size
         self._propose, self._refine, self._decide = networks.load()
 
     def __call__(self, images):
@@ -87,21 +88,16 @@ class Detector:
         return [found for start in starts for found in self._detect(images[start : start + self.batch_size])]
 
     def _detect(self, images):
-        owners, boxes = self._proposals(images)
-        scores, shifts = _ask(self._refine, images, owners, boxes, 24)
-        passed = scores > self.thresholds[1]
-        owners, boxes, scores = owners[passed], box.move(boxes, shifts)[passed], scores[passed]
-        kept = box.suppress(boxes, scores, owners, _SAME_FACE)
-        owners, boxes = owners[kept], box.square(boxes[kept])
-        scores, shifts, places = _ask(self._decide, images, owners, boxes, 48)
-        landmarks = boxes[:, None, :2] + places.reshape(-1, 2, 5).transpose(0, 2, 1) * (
-            boxes[:, None, 2:] - boxes[:, None, :2] + 1) - 1
-        passed = scores > self.thresholds[2]
-        owners, boxes, scores = owners[passed], box.move(boxes, shifts)[passed], scores[passed]
-        landmarks = landmarks[passed]
-        kept = box.suppress(boxes, scores, owners, _SAME_FACE, "smaller")
-        found = [kept[owners[kept] == number] for number in range(len(images))]
-        return [Detections(*(part[rows].astype(np.float32) for part in (boxes, scores, landmarks))) for rows in found]
+        owners, squares = self._proposals(images)
+        scores, shifts = _ask(self._refine, images, owners, squares, 24)
+        owners, boxes, scores, _ = _best(self.thresholds[1], owners, box.move(squares, shifts), scores)
+        squares = box.square(boxes)
+        scores, shifts, shares = _ask(self._decide, images, owners, squares, 48)
+        corners, sides = squares[:, None, :2], squares[:, None, 2:] - squares[:, None, :2] + 1
+        landmarks = corners + shares.reshape(-1, 2, 5).transpose(0, 2, 1) * sides - 1
+        owners, boxes, scores, kept = _best(self.thresholds[2], owners, box.move(squares, shifts), scores, "smaller")
+        found = [part.astype(np.float32) for part in (boxes, scores, landmarks[kept])]
+        return [Detections(*(part[owners == number] for part in found)) for number in range(len(images))]
 
     def _proposals(self, images):
         """The picture [n], in rising order, and the sides [n, 4] of squares that may hold a face."""
@@ -109,12 +105,19 @@ class Detector:
         tiles, places, scores, shifts = _in_parts(
             lambda *rows: self._propose(*rows, self.thresholds[0]), _SHEETS, sheets.pixels, sheets.owner)
         corners = (places * STRIDE + sheets.origin[tiles])[:, ::-1]  # y, x → x, y
-        boxes = np.concatenate([corners + 1, corners + CELL], axis=1) + (CELL - 1) * shifts  # as the weights are trained
+        # Columns 1 to 12, not 0 to 12: the networks were trained with MATLAB's numbers.
+        boxes = np.concatenate([corners + 1, corners + CELL], axis=1) + (CELL - 1) * shifts
         boxes /= sheets.scale[tiles, None]
         kept = box.suppress(boxes, scores, sheets.level[tiles], _SAME_LEVEL)
-        owners, boxes, scores = sheets.image[tiles[kept]], boxes[kept], scores[kept]
-        kept = box.suppress(boxes, scores, owners, _SAME_FACE)
-        return owners[kept], box.square(boxes[kept])
+        owners, boxes, *_ = _best(0, sheets.image[tiles[kept]], boxes[kept], scores[kept])
+        return owners, box.square(boxes)
+
+
+def _best(threshold, owners, boxes, scores, of="union"):
+    """The boxes [m] of a higher score that no better one of the same picture overlaps, and their places among all."""
+    passed = np.flatnonzero(scores > threshold)
+    kept = passed[box.suppress(boxes[passed], scores[passed], owners[passed], _SAME_FACE, of)]
+    return owners[kept], boxes[kept], scores[kept], kept
 
 
 def _ask(network, images, owners, boxes, side):
@@ -129,8 +132,9 @@ def _patches(image, boxes, side):
     """Squares [n, 4] of a picture, scaled to float32 [n, side, side, 3], grey outside the picture."""
     height, width = image.shape[:2]
     shares = boxes[:, [1, 0, 3, 2]] / [height, width, height, width]
-    return tf.raw_ops.CropAndResize(image=image[None], boxes=shares.astype(np.float32), box_ind=np.zeros(len(boxes), np.int32),
-                                    crop_size=[side, side], extrapolation_value=_GREY).numpy()
+    return tf.raw_ops.CropAndResize(
+        image=image[None], boxes=shares.astype(np.float32), box_ind=np.zeros(len(boxes), np.int32),
+        crop_size=[side, side], extrapolation_value=_GREY).numpy()
 
 
 def _in_parts(function, most, *rows):

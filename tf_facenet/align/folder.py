@@ -3,7 +3,7 @@
 The files and their names are those of davidsandberg/facenet (src/align/align_dataset_mtcnn.py; MIT): PNG images,
 ``bounding_boxes_<number>.txt``; images whose result exists are skipped, so that work goes on where it stopped, and
 several processes may share it. Deliberate differences: images are decoded as everywhere in this package (upright, any
-depth); files are whole or absent; folders inside a person's folder stay; of two images whose results would have the same
+depth); files are whole or absent; folders inside a person's folder stay; of two images whose results would have one
 name the second keeps its suffix; several faces of an image are numbered, and its work is done when number 0 exists.
 """
 
@@ -13,7 +13,6 @@ import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -21,7 +20,6 @@ from pathlib import Path
 import cv2
 import tensorflow as tf
 
-from tf_facenet.align import crop
 from tf_facenet.align.detect import Detector
 from tf_facenet.data import headers, images
 from tf_facenet.data.folders import read_folder
@@ -30,47 +28,6 @@ from tf_facenet.files import atomic_write
 
 _THREADS = 4  # that decode and encode; several images wait for a disk at once
 _PIXELS = 50_000_000  # decoded at a time, unless one picture has more
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How faces are found and cut.
-
-    Attributes:
-        target: folder of the results.
-        image_size, margin: of `crop.margin_crop`, unless there is a template.
-        template: name of one of `crop.TEMPLATES`, or "".
-        multiple: all faces of an image instead of one.
-        rule: which one; see `crop.choose`.
-        min_face_size, batch_size: of `Detector`.
-    """
-
-    target: str
-    image_size: int = 182
-    margin: int = 44
-    template: str = ""
-    multiple: bool = False
-    rule: str = "central"
-    min_face_size: int = 20
-    batch_size: int = 16
-
-    def cut(self, image, found):
-        """The faces of an image.
-
-        Returns:
-            list of (face uint8 [height, width, 3], [x1, y1, x2, y2] of what was cut out or found).
-
-        Raises:
-            ValueError: there is none that can be cut.
-        """
-        if not len(found):
-            raise ValueError("no face found")
-        chosen = range(len(found)) if self.multiple else [crop.choose(found.boxes, image.shape[:2], self.rule)]
-        if not self.template:
-            return [crop.margin_crop(image, found.boxes[face], self.margin, self.image_size) for face in chosen]
-        points, size = crop.template(self.template)
-        return [(crop.warp(image, crop.similarity(found.landmarks[face], points), size), found.boxes[face].astype(int))
-                for face in chosen]
 
 
 def plan(source, target):
@@ -110,12 +67,13 @@ def todo(work, recipe):
     return [(path, result) for path, result in work if not os.path.exists(_file(result, recipe, 0))]
 
 
-def run(work, recipe, workers=1, set_up=None, progress=None):
+def run(work, recipe, target, workers=1, set_up=None, progress=None):
     """Do the work.
 
     Args:
         work: list that `plan` made, in the order in which it is done.
-        recipe: `Recipe`.
+        recipe: `recipe.Recipe`.
+        target: folder for the list of boxes.
         workers: processes; 1 = this one.
         set_up: called first in each process, by its name if there are several.
         progress: called with the number of images that are done.
@@ -127,24 +85,26 @@ def run(work, recipe, workers=1, set_up=None, progress=None):
         OSError: a face cannot be written, the detector is not installed, or a process was killed.
     """
     chunks = [work[start : start + recipe.batch_size] for start in range(0, len(work), recipe.batch_size)]
+    results = _results(chunks, functools.partial(_align, recipe, target), workers, set_up)
     faces, bad, done = 0, [], 0
-    for chunk, (more, failed) in zip(chunks, _results(chunks, recipe, workers, set_up), strict=True):
-        faces, bad, done = faces + more, bad + failed, done + len(chunk)
+    for chunk, (more, failed) in zip(chunks, results, strict=True):
+        faces, done = faces + more, done + len(chunk)
+        bad += failed
         if progress:
             progress(done)
     return faces, bad
 
 
-def _results(chunks, recipe, workers, set_up):
+def _results(chunks, align, workers, set_up):
     if workers == 1:
         if set_up:
             set_up()
-        yield from (_align(recipe, chunk) for chunk in chunks)
+        yield from map(align, chunks)
         return
     # TensorFlow does not survive a fork.
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=set_up) as pool:
         try:
-            yield from pool.map(functools.partial(_align, recipe), chunks)
+            yield from pool.map(align, chunks)
         except BrokenProcessPool:
             raise OSError(f"one of {workers} processes ended, perhaps for lack of memory; run again with fewer "
                           "--workers or a smaller --batch_size, and the work goes on where it stopped") from None
@@ -153,15 +113,15 @@ def _results(chunks, recipe, workers, set_up):
 
 
 @functools.cache
-def _process(recipe):
+def _process(recipe, target):
     """What a process needs once: the detector and a list of boxes of its own."""
     detector = Detector(recipe.min_face_size, batch_size=recipe.batch_size)
-    return detector, Path(recipe.target, f"bounding_boxes_{random.SystemRandom().randrange(100_000):05d}.txt")
+    return detector, Path(target, f"bounding_boxes_{random.SystemRandom().randrange(100_000):05d}.txt")
 
 
-def _align(recipe, chunk):
+def _align(recipe, target, chunk):
     """Align the images of a chunk whose results do not exist; returns like `run`."""
-    detector, list_of_boxes = _process(recipe)
+    detector, list_of_boxes = _process(recipe, target)
     bad, lines, writes = [], [], []
     with ThreadPool(_THREADS) as pool:
         rows = todo(chunk, recipe)

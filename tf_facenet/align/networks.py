@@ -67,9 +67,9 @@ def _propose(weights):
 class _FirstLayer:
     """A 3×3 convolution, PReLU, and the maximum over 2×2, at a quarter of the places.
 
-    One 4×4 convolution of stride 2 gives all four values that a maximum is taken of. PReLU rises where its slope a below
-    zero is positive, so it can wait until after the maximum. Elsewhere PReLU(x) = max(x, −a · −x), the maximum of two
-    values that rise; −x is one more channel of the convolution. Pixels are taken as they are, 0..255, and a fourth
+    One 4×4 convolution of stride 2 gives all four values that a maximum is taken of. PReLU rises where its slope a
+    below zero is positive, so it can wait until after the maximum. Elsewhere PReLU(x) = max(x, −a · −x), the maximum of
+    two values that rise; −x is one more channel of the convolution. Pixels are taken as they are, 0..255, and a fourth
     channel says what is outside of any picture.
 
     Attributes:

@@ -12,7 +12,7 @@ class Options:
     input_dir: str = positional("folder with one sub-folder of photographs for each person")
     output_dir: str = positional("folder for the faces, of the same layout; those that it has are skipped")
     image_size: int = option(182, "side of the faces, without --template")
-    margin: int = option(44, "pixels of the photograph that are added to the width and height of a face, without --template")
+    margin: int = option(44, "pixels of the photograph added to the width and height of a face, without --template")
     template: str = option("", "turn and scale the faces onto a template, HEIGHTxWIDTH, instead of cutting a square",
                            choices=("112x112", "112x96"))
     random_order: bool = option(False, "random order, so that several processes or machines can share the work")
@@ -22,7 +22,7 @@ class Options:
                          choices=("central", "largest", "score"))
     min_face_size: int = option(20, "side in pixels of the smallest faces looked for")
     batch_size: int = option(16, "photographs, of any sizes, that are looked at together")
-    workers: int = option(1, "processes; one uses all processor cores already, several also while files are read and written")
+    workers: int = option(1, "processes; one uses all cores but while it reads and writes files")
     quiet: bool = option(False, "no progress bar")
 
     def __post_init__(self):
@@ -47,6 +47,7 @@ def run(options):
 
     logs.to_stdout(options.quiet)
     from tf_facenet.align import folder
+    from tf_facenet.align.recipe import Recipe
     from tf_facenet.data.check import write_bad_files
     from tf_facenet.data.lines import escaped
     from tf_facenet.files import atomic_write
@@ -54,7 +55,7 @@ def run(options):
 
     work = folder.plan(options.input_dir, options.output_dir)
     target = Path(options.output_dir).expanduser()
-    recipe = folder.Recipe(str(target), options.image_size, options.margin, options.template,
+    recipe = Recipe(options.image_size, options.margin, options.template,
                            options.detect_multiple_faces, options.choose, options.min_face_size, options.batch_size)
     left = folder.todo(work, recipe)
     if options.random_order:
@@ -63,7 +64,7 @@ def run(options):
         temporary.write_text(revision(), encoding="utf-8")
     done = len(work) - len(left)
     with Progress(len(work), "Aligning", options.quiet, start=done) as bar:
-        faces, bad = folder.run(left, recipe, options.workers, functools.partial(_set_up, options),
+        faces, bad = folder.run(left, recipe, target, options.workers, functools.partial(_set_up, options),
                                 lambda more: bar.update(done + more))
     print(f"Total number of images: {len(work)}, of which {done} were aligned before")
     print(f"Number of successfully aligned images: {faces}")

@@ -24,7 +24,7 @@ def run(options):
 
     files, embeddings, _ = shared.embed_files(embedder, options.image_files, options)
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
-    own = shared.model_threshold(embedder.metadata)
+    own = embedder.threshold
     threshold = options.threshold or (own and own**0.5)
     print("Images:", *(f"{number:1d}: {name}" for number, name in enumerate(files)), "", "Distance matrix", sep="\n")
     print("    ", *(f"    {number:1d}     " for number in range(len(files))), sep="")

@@ -11,23 +11,23 @@ SHOWN = 6  # names of a list
 class Options:
     """Turn weights of facenet, facenet-pytorch, insightface and others into a model file.
 
-    Reads PyTorch files without PyTorch and without running what is in them, TensorFlow 1 checkpoints, frozen graphs, and ONNX
-    files whose initialisers have the names of a state dict.
+    Reads PyTorch files without PyTorch and without running what is in them, TensorFlow 1 checkpoints, frozen graphs,
+    and ONNX files whose initialisers have the names of a state dict.
     """
 
-    source: str = positional("PyTorch file (.pt, .pth, .ckpt), prefix of a TensorFlow 1 checkpoint, frozen graph (.pb) or "
-                             ".onnx")
+    source: str = positional("PyTorch file (.pt, .pth, .ckpt), prefix of a TensorFlow 1 checkpoint, frozen graph (.pb) "
+                             "or .onnx")
     out: str = positional("model file to write, ending in .keras")
     backbone: str = option("", "network that the weights must be of, such as iresnet50; by default the file says it")
     image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH; by default what the file says or is usual",
                                     type=image_size)
     embedding_size: int = option(None, "width of the embedding; by default the file says it", type=int)
-    standardization: str = option("", "what the original takes: fixed, (x - 127.5) / 128; insightface, (x - 127.5) / 127.5; "
-                                  "imagenet; per_image; none; by default what is usual for it")
+    standardization: str = option("", "what the original takes: fixed, (x - 127.5) / 128; insightface, (x - 127.5) / "
+                                  "127.5; imagenet; per_image; none; by default what is usual for it")
     color_order: str = option("RGB", "order in which the original takes the channels; the model file takes RGB",
                               choices=("RGB", "BGR"))
     template: str = option("", "where faces lie in its images, such as 112x112; by default what is usual for it")
-    data_licence: str = option("", "licence of the data that the weights were trained on; by default the original's terms")
+    data_licence: str = option("", "licence of the data behind the weights; by default the original's terms")
     check: bool = option(False, "compare with the original on random images, if that can be run: ONNX")
 
 
@@ -44,7 +44,8 @@ def run(options):
     own = {name: getattr(options, name) for name in ("template", "data_licence") if getattr(options, name)}
     metadata = result.metadata | own
     height, width, _ = result.model.input_shape[1:]
-    print(f"{metadata['backbone']}, {height}x{width} pixels, {result.model.output_shape[1]} features, from {options.source}")
+    features = result.model.output_shape[1]
+    print(f"{metadata['backbone']}, {height}x{width} pixels, {features} features, from {options.source}")
     print(f"Arrays: {result.num_arrays - len(result.unused)} used, {len(result.unused)} unused{shown(result.unused)}")
     if result.new:
         print(f"New, not in the file, to be trained: {', '.join(result.new)}")

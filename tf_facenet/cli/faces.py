@@ -100,14 +100,3 @@ def _say_missed(missed):
         print(f"Skipped {name}: {reason}")
     if len(missed) > 10:
         print(f"Skipped {len(missed) - 10} more")
-
-
-def model_threshold(metadata):
-    """Squared distance below which two faces are the same person's, by the model's own threshold; None without one."""
-    import numpy as np
-
-    threshold = metadata["threshold"]
-    if not threshold:
-        return None
-    value = threshold["value"]
-    return float(value if threshold["distance"] == "squared-L2" else 2 - 2 * np.cos(np.pi * value))

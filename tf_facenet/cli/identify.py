@@ -31,7 +31,7 @@ def run(options):
 
     gallery = Gallery.load(options.gallery)
     gallery.check_model(embedder.metadata["model_id"])
-    own = shared.model_threshold(embedder.metadata)
+    own = embedder.threshold
     limit = options.threshold or (own and own**0.5)
     if not limit:
         raise ValueError("The model has no threshold: pass --threshold, or choose one with tf-facenet threshold")

@@ -17,8 +17,6 @@ WHOLE, FIRST, MIDDLE, LAST = range(4)  # kinds of parts; records in several are 
 # What a payload begins with: flag = length of the vector of float32 labels that follows, label, id, id2.
 HEADER = struct.Struct("<IfQQ")
 
-_BUFFER = 1 << 15  # bytes read at once; most faces are smaller
-
 
 class RecordFile:
     """A record file that is open for reading; a context.
@@ -30,7 +28,7 @@ class RecordFile:
 
     def __init__(self, path):
         self.path = path
-        self._file = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115  (closed by the context)
+        self._file = open(path, "rb")  # noqa: SIM115  (closed by the context)
         self.size = os.fstat(self._file.fileno()).st_size
         if self.size < FRAME:
             self._file.close()

@@ -1,6 +1,6 @@
 """Networks in forms that run without this package, each compared with Keras.
 
-A format is a module with a function of its own name: (model, metadata, path to write, options).
+A format is a file with a function of its own name: (`network.embedding_module`, metadata, path to write, options).
 """
 
 import dataclasses

@@ -13,7 +13,6 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.export import network
 from tf_facenet.inference.model_file import MEMBER
 from tf_facenet.inference.runners import OUTPUTS
 
@@ -21,11 +20,11 @@ OPSET = 18  # ONNX Runtime 1.14 (2023) and newer
 OPTIMIZERS = ("optimize_transpose", "fold_constants", "merge_duplication", "remove_identity")
 
 
-def onnx(model, metadata, path):
+def onnx(module, metadata, path):
     """Write a network.
 
     Args:
-        model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
+        module: see `network.embedding_module`.
         metadata: dict of what JSON holds; see `inference.model_file`.
         path: the file to write.
 
@@ -34,7 +33,6 @@ def onnx(model, metadata, path):
     """
     from tf2onnx import optimizer, tf_loader, tfonnx
 
-    module = network.embedding_module(network.prepared(model))
     function = module.embed.get_concrete_function()
     inputs, outputs = ([tensor.name for tensor in tensors] for tensors in (function.inputs[:1], function.outputs))
     graph = tfonnx.process_tf_graph(

@@ -20,8 +20,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
-from tf_facenet.export import network
-from tf_facenet.inference.embedder import unit_rows
 from tf_facenet.inference.runners import ASSETS
 
 SIGNATURES = {
@@ -29,37 +27,36 @@ SIGNATURES = {
     "serving_uint8": "pixels uint8 [B, H, W, 3]",
     "jpeg": "encoded string [B]",
 }
-TOLERANCE = 1e-4  # largest difference to Keras of an embedding, or of a norm by its size
+TOLERANCE = 1e-4  # largest difference of an embedding, or of a norm by its size
 
 
-def saved_model(model, metadata, folder):
-    """Write a network, and compare each signature of what was written with Keras.
+def saved_model(module, metadata, folder):
+    """Write a network, and compare each signature of what was written with it.
 
     Args:
-        model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
+        module: see `network.embedding_module`.
         metadata: dict of what JSON holds; see `inference.model_file`.
         folder: an empty folder.
 
     Raises:
-        ValueError: a signature gives other embeddings than Keras.
+        ValueError: a signature gives other embeddings than the network.
         OSError: the folder cannot be written.
     """
-    model = network.prepared(model)
-    module = network.embedding_module(model)
     try:
-        tf.saved_model.save(module, folder, signatures=_signatures(module.embed, model.inputs[0].shape[1:]))
+        tf.saved_model.save(module, folder, signatures=_signatures(module.embed))
     except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
         raise OSError(f"Cannot write '{folder}': {error.message}") from error
     (folder / ASSETS).parent.mkdir()
     (folder / ASSETS).write_text(json.dumps(metadata, indent=2, ensure_ascii=False), encoding="utf-8")
-    difference = _difference(model, tf.saved_model.load(folder).signatures)
+    difference = _difference(module.embed, tf.saved_model.load(folder).signatures)
     if not difference <= TOLERANCE:  # this way round NaN is a failure, too
-        raise ValueError(f"The signatures of the SavedModel differ from Keras by {difference:.2g}; expected at most "
-                         f"{TOLERANCE:g}. Nothing was written.")
+        raise ValueError(f"The signatures of the SavedModel differ from the network by {difference:.2g}; expected at "
+                         f"most {TOLERANCE:g}. Nothing was written.")
 
 
-def _signatures(from_pixels, shape):
+def _signatures(from_pixels):
     """The functions under the names of SIGNATURES."""
+    shape = from_pixels.input_signature[0].shape[1:]
 
     @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.uint8, "pixels")])
     def from_uint8(pixels):
@@ -76,15 +73,15 @@ def _signatures(from_pixels, shape):
     return {"serving_default": from_pixels, "serving_uint8": from_uint8, "jpeg": from_files}
 
 
-def _difference(model, signatures):
-    """Largest difference between Keras and the signatures on two images of noise.
+def _difference(embed, signatures):
+    """Largest difference between the network and the signatures on two images of noise.
 
     Embeddings are compared as they are, norms as shares of the norm.
     """
-    shape = (2, *model.inputs[0].shape[1:])
+    shape = (2, *embed.input_signature[0].shape[1:])
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    features = tf.cast(model(pixels.astype("float32"), training=False), tf.float32)
-    embeddings, norm = unit_rows(features), tf.norm(features, axis=-1)
+    expected = embed(tf.constant(pixels, tf.float32))
+    embeddings, norm = expected["embeddings"], expected["norm"]
     results = (
         signatures["serving_default"](pixels=tf.constant(pixels, tf.float32)),
         signatures["serving_uint8"](pixels=tf.constant(pixels)),

@@ -16,24 +16,25 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.export import network
 from tf_facenet.inference.model_file import MEMBER
 
 
-def tflite(model, metadata, path, quantize="", images=None):
+def tflite(module, metadata, path, quantize="", images=None):
     """Write a network.
 
     Args:
-        model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
+        module: see `network.embedding_module`.
         metadata: dict of what JSON holds; see `inference.model_file`.
         path: the file to write.
         quantize: an entry of `QUANTIZE`, or "".
         images: uint8 [N, H, W, 3], for int8: faces like those that it will see.
 
     Raises:
+        ValueError: the features of the images are not finite.
         OSError: the file cannot be written.
     """
-    module = network.embedding_module(network.prepared(model))
+    if images is not None and not np.isfinite(module.embed(tf.cast(images, tf.float32))["norm"]).all():
+        raise ValueError("The network gives numbers that are not finite; it has diverged.")  # the converter would crash
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.embed.get_concrete_function()], module)
     if quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.export import FORMATS, format_of, proof
+from tf_facenet.export import FORMATS, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.inference.model_file import SAVED_MODEL, describe
 
@@ -49,7 +49,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
         options["images"] = _calibration_images(calibrate, metadata["image_size"])
     write = getattr(importlib.import_module(FORMATS[name].module), name)
     with (atomic_folder if folder else atomic_write)(path) as temporary:
-        write(model, metadata, temporary, **options)
+        write(network.embedding_module(network.prepared(model)), metadata, temporary, **options)
         found = proof.prove(model, temporary, pairs, quiet)
         found.check(path, quantize)
     return found

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import batches
-from tf_facenet.inference import model_file, runners
+from tf_facenet.inference import model_file, photographs, runners
 from tf_facenet.lookup import lookup
 
 
@@ -71,7 +71,37 @@ class Embedder:
         """(height, width) of the network's images."""
         return tuple(self.metadata["image_size"])
 
-    def embed(self, samples, flip="none", progress=None, quality=False):
+    @property
+    def threshold(self):
+        """Squared distance of embeddings below which two faces are the same person's; None if nobody has chosen it."""
+        threshold = self.metadata["threshold"]
+        if not threshold:
+            return None
+        value = threshold["value"]
+        return float(value if threshold["distance"] == "squared-L2" else 2 - 2 * np.cos(np.pi * value))
+
+    def verify(self, first, second, flip="none", align="none"):
+        """Compare two images.
+
+        Args:
+            first: path or encoded image.
+            second: the other.
+            flip: see `embed`.
+            align: see `embed`.
+
+        Returns:
+            ``(distance, same)``: squared Euclidean distance, 0 to 4, and whether it is below `threshold`.
+
+        Raises:
+            ValueError: the model has no threshold, or there is no face.
+        """
+        if self.threshold is None:
+            raise ValueError("The model has no threshold; choose one on pairs with tf-facenet threshold.")
+        pair = self.embed([first, second], flip, align=align)
+        distance = float(np.sum((pair[0] - pair[1]) ** 2))
+        return distance, distance < self.threshold * np.sum(pair[0] ** 2)  # "concat" has rows of norm √2
+
+    def embed(self, samples, flip="none", progress=None, quality=False, align="none"):
         """Embed images; each different path or byte string once, however often it occurs.
 
         Args:
@@ -81,19 +111,26 @@ class Embedder:
             progress: called with the number of different samples embedded so far.
             quality: also return the norms of the features. Margin heads make features of blurred, turned and covered
                 faces short (MagFace, arXiv:2103.06627, section 3).
+            align: "none" for images that are faces; "auto", "margin" or a template's name to find the face first, see
+                `photographs.recipe`. `photographs.embed` takes photographs some of which have no face.
 
         Returns:
             [N, D] float32, rows of norm 1; for "concat" [N, 2D], rows of norm √2. With `quality` a pair of it and
             float32 [N].
 
         Raises:
-            ValueError: the flip is unknown, there are no samples, or the array has another shape.
+            ValueError: the flip is unknown, there are no samples, the array has another shape, or a photograph
+                has no face.
             OSError: a file cannot be read.
         """
         lookup(FLIPS, flip, "flip")
         if isinstance(samples, (str, bytes)) or len(samples) == 0:
             raise ValueError(f"Cannot embed {samples!r:.60}: expected a list of at least one path "
                              "or image.")
+        if align != "none":
+            found = photographs.embed(self, samples, photographs.recipe(self.metadata, align), flip, progress)
+            photographs.check_all_found(found, samples)
+            return (found.embeddings, found.quality) if quality else found.embeddings
         if getattr(samples, "ndim", 1) == 1:
             different, rows = _different(samples)
             images = _read(different, rows, self.batch_size, self.image_size, self.place)

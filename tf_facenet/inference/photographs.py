@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_facenet.align import crop
 from tf_facenet.align.detect import Detector
-from tf_facenet.align.folder import Recipe
+from tf_facenet.align.recipe import Recipe
 from tf_facenet.data import images
 
 CHUNK = 32  # photographs in memory together
@@ -50,7 +50,7 @@ def recipe(metadata, align="auto", rule="central", margin=44):
     if not template and height != width:
         raise ValueError(f"A crop with a margin is a square, and the network takes {height}x{width}. Name the template "
                          "with --align.")
-    return Recipe("", height, margin, template, rule=rule)
+    return Recipe(height, margin, template, rule=rule)
 
 
 def embed(embedder, samples, how, flip="none", progress=None):
@@ -88,6 +88,14 @@ def embed(embedder, samples, how, flip="none", progress=None):
                          "nothing but a face each, use --align none.")
     embeddings, quality = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Embedded(embeddings, quality, np.array(kept), missed)
+
+
+def check_all_found(found, samples):
+    """Raise ValueError if a photograph has no face."""
+    if found.missed:
+        row, reason = found.missed[0]
+        raise ValueError(f"{len(found.missed)} of {len(samples)} photographs cannot be embedded, the first: "
+                         f"{samples[row]!r:.200} ({reason}). Leave them out.")
 
 
 def _read(sample):

@@ -19,13 +19,14 @@ def report(path, converted):
         ValueError: the original takes or gives something else than the network.
     """
     if source.kind(path) is not onnx_file.read:
-        return "Not compared: the file holds arrays and no program that could be run; an ONNX file of the weights can be"
+        return "Not compared: of originals only ONNX files can be run; this file was read as arrays"
     try:
         import onnxruntime
     except ImportError:
         return "Not compared: that needs the package onnxruntime: pip install onnxruntime"
     difference, largest = _difference(onnxruntime, path, converted)
-    return f"Largest difference to ONNX Runtime on {IMAGES} random images: {difference:.1e}, of features up to {largest:.1e}"
+    return (f"Largest difference to ONNX Runtime on {IMAGES} random images: {difference:.1e}, of features up to "
+            f"{largest:.1e}")
 
 
 def _difference(onnxruntime, path, converted):
@@ -38,7 +39,8 @@ def _difference(onnxruntime, path, converted):
         name = session.get_inputs()[0].name
         expected = np.concatenate([session.run(None, {name: np.ascontiguousarray(image[None])})[0] for image in fed])
     except Exception as error:  # of onnxruntime's own kinds
-        raise ValueError(f"'{path}' cannot be run on images {list(fed.shape[1:])}: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"'{path}' cannot be run on images {list(fed.shape[1:])}: {reason}") from None
     features = keras.ops.convert_to_numpy(converted.model(images, training=False))
     if expected.shape != features.shape:
         raise ValueError(f"'{path}' gives an array {list(expected.shape)}; expected features {list(features.shape)}")

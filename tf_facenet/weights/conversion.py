@@ -64,15 +64,16 @@ def convert(path, backbone="", image_size=None, embedding_size=None, standardiza
     sizes = image_size or seen.image_size or family.image_size, embedding_size or seen.embedding_size or EMBEDDING_SIZE
     model = backbones.create(seen.backbone, *sizes, standardization=pixels.own(feeds), **seen.options)
     try:
-        placed = placement.place(model, arrays, family)
+        unused, new = placement.place(model, arrays, family)
     except ValueError as error:
         raise ValueError(f"'{path}' does not fit {seen.backbone} of {_sizes(*sizes)}: {error}. The file is of "
                          f"{_sizes(seen.image_size, seen.embedding_size)}") from None
     pixels.absorb(model, feeds, color_order)
     metadata = {"backbone": seen.backbone, "standardization": pixels.own(feeds), "color_order": "RGB",
                 "template": family.template, "data_licence": family.licence, "version": __version__,
-                "source": {"file": Path(path).name, "family": name, "standardization": feeds, "color_order": color_order}}
-    return Converted(model, metadata, len(arrays), placed.unused, placed.new, (feeds, color_order))
+                "source": {"file": Path(path).name, "family": name, "standardization": feeds,
+                           "color_order": color_order}}
+    return Converted(model, metadata, len(arrays), unused, new, (feeds, color_order))
 
 
 def _sizes(image_size, embedding_size):

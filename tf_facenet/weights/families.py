@@ -86,8 +86,8 @@ def _facenet(version):
         features = f"{ROOTS[version]}Bottleneck/weights"
         features = features if features in shapes else "Bottleneck/weights"  # so in early 2017
         if features not in shapes:
-            raise ValueError("has no Bottleneck: it is a model of before March 2017, whose 1792 features this package does "
-                             "not have; facenet's later ones fit")
+            raise ValueError("has no Bottleneck: it is a model of before March 2017 with 1792 features, which this "
+                             "package does not have; facenet's later ones fit")
         size = _sides(shapes, features, 2)[1]
         # The models of 2017 have 128 features and took images standardised one by one.
         return Seen(f"inception_resnet_{version}", None, size, standardization="per_image" if size == 128 else "fixed")
@@ -147,8 +147,8 @@ FAMILIES = {
         marks=(f"{root}Conv2d_1a_3x3/weights",), see=_facenet(backbone), layout=TF1, image_size=(160, 160),
         standardization="fixed", template="", licence=FACENET, root=root) for backbone, root in ROOTS.items()},
     "facenet-pytorch": Family(
-        marks=("conv2d_1a.conv.weight", "last_linear.weight"), see=_facenet_pytorch, layout=TORCH, image_size=(160, 160),
-        standardization="fixed", template="", licence=FACENET, layers=facenet_pytorch.layers()),
+        marks=("conv2d_1a.conv.weight", "last_linear.weight"), see=_facenet_pytorch, layout=TORCH,
+        image_size=(160, 160), standardization="fixed", template="", licence=FACENET, layers=facenet_pytorch.layers()),
     "insightface (iresnet)": Family(
         marks=("layer1.0.conv1.weight", "bn2.weight", "fc.weight", "features.bias"), see=_iresnet, layout=TORCH,
         image_size=(112, 112), standardization="insightface", template="112x112", licence=INSIGHTFACE),

@@ -54,8 +54,14 @@ def producer(layer):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Args: what stands between the parts of a name; Keras weight → last part; functions (layer, weight) → shape there,
-    (layer, weight, array) → the array for Keras."""
+    """Names and arrays of a library.
+
+    Args:
+        separator: what stands between the parts of a name.
+        leaves: name of a weight in Keras → last part of the name there, where they differ.
+        shape: function (layer, weight) → shape of the array there.
+        to_keras: function (layer, weight, array) → array for Keras.
+    """
 
     separator: str
     leaves: dict
@@ -68,11 +74,11 @@ class Layout:
         return module, leaf
 
     def leaf(self, weight):
-        """The last part of the name of a Keras weight (or its name, as text)."""
-        return self.leaves.get(getattr(weight, "name", weight), getattr(weight, "name", weight))
+        """The last part of the name there of a weight by its name in Keras."""
+        return self.leaves.get(weight, weight)
 
 
-TORCH = Layout(".", {"kernel": "weight", "gamma": "weight", "alpha": "weight", "beta": "bias", "moving_mean": "running_mean",
-                     "moving_variance": "running_var"}, _torch_shape, _from_torch)
+TORCH = Layout(".", {"kernel": "weight", "gamma": "weight", "alpha": "weight", "beta": "bias",
+                     "moving_mean": "running_mean", "moving_variance": "running_var"}, _torch_shape, _from_torch)
 TF1 = Layout("/", {"kernel": "weights", "bias": "biases"}, lambda _layer, weight: tuple(weight.shape),
              lambda _layer, _weight, values: values)

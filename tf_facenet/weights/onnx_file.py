@@ -28,7 +28,7 @@ def read(path):
     if lost:
         raise ValueError(
             f"ONNX file '{path}': {len(lost)} of {len(arrays)} initialisers have no names of a state dict, such as "
-            f"{', '.join(lost[:3])}: its exporter folded batch normalisation into the convolutions. Convert the PyTorch "
+            f"{', '.join(lost[:3])}: its exporter folded normalisation into the convolutions. Convert the PyTorch "
             "file, or export it again with training=torch.onnx.TrainingMode.PRESERVE and do_constant_folding=False")
     if not arrays:
         raise ValueError(f"ONNX file '{path}' has no initialisers; expected a network with its weights")

@@ -52,8 +52,9 @@ def absorb(model, standardization, color_order):
         mean, deviation = np.broadcast_arrays(*map(np.float64, AFFINE[standardization]), np.zeros(3))[:2]
         shift = (127.5 - mean) / deviation  # (x − mean)/deviation = 128/deviation · (x − 127.5)/128 + shift
         if shift.any() and not (bias and convolution.padding == "valid"):
-            raise ValueError(f"The standardization {standardization!r} does not fit {model.name}, whose first convolution has no "
-                             f"bias or a border of zeros. Choose one of: {', '.join(sorted({*OWN, 'insightface'}))}.")
+            raise ValueError(f"The standardization {standardization!r} does not fit {model.name}, whose first "
+                             "convolution has no bias or a border of zeros. Choose one of: "
+                             f"{', '.join(sorted({*OWN, 'insightface'}))}.")
         bias = [value + np.einsum("hwio,i->o", kernel, shift) for value in bias]
         kernel = kernel * (128 / deviation)[:, None]
     convolution.set_weights([kernel[:, :, order], *bias])

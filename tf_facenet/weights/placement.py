@@ -1,36 +1,11 @@
 """Arrays of a file → the weights of a network, each by its name; what does not fit is named."""
 
-import dataclasses
-
 import numpy as np
 from keras import layers
 
 from tf_facenet.weights.layouts import producer
 
 SHOWN = 4  # names in a message
-
-
-@dataclasses.dataclass
-class Placed:
-    """What became of the arrays: `unused` are names in the file, `new` names of layers that it does not have."""
-
-    unused: list
-    new: list
-
-
-class _Arrays:
-    """The arrays of a file by layer and leaf; remembers which were asked for."""
-
-    def __init__(self, arrays, family):
-        self.names, self.arrays, self.used = {}, arrays, set()
-        for name in arrays:
-            self.names.setdefault(family.place(name), name)
-
-    def take(self, layer, leaf):
-        """(name, array), or (None, None)."""
-        name = self.names.get((layer.name, leaf))
-        self.used.add(name)
-        return name, self.arrays.get(name)
 
 
 def place(model, arrays, family):
@@ -45,50 +20,64 @@ def place(model, arrays, family):
         family: `families.Family`.
 
     Returns:
-        `Placed`.
+        (names of arrays that are not used, names of layers that the family does not have).
 
     Raises:
         ValueError: arrays are missing or have other shapes; names them.
     """
-    source, layout = _Arrays(arrays, family), family.layout
-    values, gammas, missing, other, new = {}, {}, [], [], []
-    for layer in model.layers:
-        if family.new and layer.name.startswith(family.new):
-            new += [layer.name] * bool(layer.weights)
-            continue
-        for weight in layer.weights:
-            name, array = source.take(layer, layout.leaf(weight))
-            shape = layout.shape(layer, weight)
-            if name is None:
-                missing.append(f"{layer.name}: {layout.leaf(weight)} {list(shape)}")
-            elif not _fits(array.shape, shape):
-                other.append(f"{name} {list(array.shape)} instead of {list(shape)}")
-            else:
-                values[weight.path] = layout.to_keras(layer, weight, array.reshape(shape))
-        if isinstance(layer, layers.BatchNormalization) and not layer.scale:
-            gammas[layer.name] = source.take(layer, layout.leaf("gamma"))[1]
-    if missing or other:
-        raise ValueError("; ".join(filter(None, (_named("missing", missing), _named("of another shape", other)))))
-    for layer in model.layers:
-        for weight in layer.weights:
-            if weight.path in values:
-                weight.assign(np.asarray(values[weight.path], "float32"))
-        if gammas.get(layer.name) is not None:
-            _multiply(layer, np.asarray(gammas[layer.name], "float32"))
-    return Placed([name for name in arrays if name not in source.used], new)
+    match = _Match(arrays, family)
+    weighted = [layer for layer in model.layers if layer.weights]
+    new = [layer.name for layer in weighted if family.new and layer.name.startswith(family.new)]
+    for layer in weighted:
+        if layer.name not in new:
+            match.layer(layer)
+    match.check()
+    for weight, value in match.values:
+        weight.assign(np.asarray(value, "float32"))
+    for norm, gamma in match.gammas:
+        _multiply(norm, np.asarray(gamma, "float32"))
+    return [name for name in arrays if name not in match.used], new
 
 
-def _fits(found, expected):
-    """Whether shapes are equal but for sides of 1 at the end: a 1 × 1 convolution of one pixel is a linear layer."""
-    return tuple(found) == expected or tuple(found) == expected + (1, 1)
+class _Match:
+    """Which array goes where: (weight, value) and (normalisation, gamma); and what is missing or of another shape."""
+
+    def __init__(self, arrays, family):
+        self.arrays, self.layout, self.names = arrays, family.layout, {}
+        for name in arrays:
+            self.names.setdefault(family.place(name), name)
+        self.values, self.gammas, self.missing, self.other, self.used = [], [], [], [], set()
+
+    def layer(self, layer):
+        for weight in layer.weights:
+            self._weight(layer, weight)
+        gamma = self.names.get((layer.name, self.layout.leaf("gamma")))
+        if gamma and isinstance(layer, layers.BatchNormalization) and not layer.scale:
+            self.used.add(gamma)
+            self.gammas.append((layer, self.arrays[gamma]))
+
+    def _weight(self, layer, weight):
+        leaf, shape = self.layout.leaf(weight.name), self.layout.shape(layer, weight)
+        name = self.names.get((layer.name, leaf))
+        if name is None:
+            self.missing.append(f"{layer.name}: {leaf} {list(shape)}")
+        elif self.arrays[name].shape not in (shape, (*shape, 1, 1)):  # a linear layer may be a convolution of one pixel
+            self.other.append(f"{name} {list(self.arrays[name].shape)} instead of {list(shape)}")
+        else:
+            self.used.add(name)
+            self.values.append((weight, self.layout.to_keras(layer, weight, self.arrays[name].reshape(shape))))
+
+    def check(self):
+        """Raise ValueError if anything does not fit."""
+        faults = {"missing": self.missing, "of another shape": self.other}
+        texts = [f"{len(names)} {what}: {', '.join(names[:SHOWN])}" + (
+            f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "") for what, names in faults.items() if names]
+        if texts:
+            raise ValueError("; ".join(texts))
 
 
 def _multiply(norm, gamma):
+    """Let the linear layer before a normalisation do what its gamma would."""
     linear = producer(norm)
     linear.set_weights([value * gamma for value in linear.get_weights()])
     norm.moving_mean.assign(norm.moving_mean * gamma)
-
-
-def _named(what, names):
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}" if names else ""

@@ -12,8 +12,8 @@ READERS = {
     b"\x0a": tf1.read_graph,
     b"\x08": onnx_file.read,
 }
-EXPECTED = ("a PyTorch file (.pt, .pth, .ckpt) as torch.save writes it, a TensorFlow 1 checkpoint by its prefix, a frozen "
-            "graph (.pb) or an ONNX file")
+EXPECTED = ("a PyTorch file (.pt, .pth, .ckpt) as torch.save writes it, a TensorFlow 1 checkpoint by its prefix, a "
+            "frozen graph (.pb) or an ONNX file")
 
 
 def read(path):
@@ -49,7 +49,8 @@ def _reader(path):
     for magic, reader in READERS.items():
         if start.startswith(magic):
             return reader
-    raise ValueError(f"'{path}' begins with {start!r}, so it is no file of weights that is known here; expected {EXPECTED}")
+    raise ValueError(f"'{path}' begins with {start!r}, so it is no file of weights that is known here; expected "
+                     f"{EXPECTED}")
 
 
 def _only(folder):
@@ -57,6 +58,6 @@ def _only(folder):
     found = sorted([*folder.glob("*.index"), *folder.glob("*.pb")])
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
-        raise ValueError(f"'{folder}' is a folder; expected one checkpoint (*.index) or one frozen graph (*.pb) in it, found "
-                         f"{names}. Name the one you mean")
+        raise ValueError(f"'{folder}' is a folder; expected one checkpoint (*.index) or one frozen graph (*.pb) in it, "
+                         f"found {names}. Name the one you mean")
     return found[0]

@@ -108,15 +108,15 @@ def _read_legacy(file, size):
 
 def _state_dict(value):
     """The dict name → tensor with the most tensors, among the value and the dicts in it."""
-    best, level, seen = {}, [value], set()
+    best, level, seen = {}, [value], {}
     for _ in range(DEPTH):
-        level = [item for item in level if isinstance(item, dict) and id(item) not in seen]
-        seen.update(map(id, level))
-        for item in level:
+        level = {id(item): item for item in level if isinstance(item, dict) and id(item) not in seen}
+        seen |= level
+        for item in level.values():
             tensors = {name: tensor for name, tensor in item.items()
                        if isinstance(name, str) and isinstance(tensor, _Tensor)}
             best = max(best, tensors, key=len)
-        level = [inner for item in level for inner in item.values()]
+        level = [inner for item in level.values() for inner in item.values()]
     if not best:
         raise ValueError(f"holds a {type(value).__name__} without named tensors; {_REMEDY}")
     return best
