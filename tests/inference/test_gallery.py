@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tf_facenet.inference import gallery as gallery_module
 from tf_facenet.inference.gallery import DESCRIPTION, Gallery
 
 
@@ -28,9 +29,11 @@ def test_nearest_at_known_angles():
     np.testing.assert_allclose(similarities[0], np.cos(np.abs(degrees - 0.05)), atol=1e-6)
 
 
-@pytest.mark.parametrize("decay", [0.8, 0.97, 1.0])  # rows that the bound serves well, hardly, not at all
+@pytest.mark.parametrize("small", [0, 10**6])  # rounded first, or one product
+@pytest.mark.parametrize("decay", [0.8, 1.0])
 @pytest.mark.parametrize("k", [1, 5, 300])
-def test_search_is_exact(decay, k):
+def test_search_is_exact(decay, k, small, monkeypatch):
+    monkeypatch.setattr(gallery_module, "SMALL", small)
     rows, names = people(decay=decay)
     queries, _ = people(each=1, decay=decay, seed=0)
     similarities, found = Gallery(rows, names).search(queries, k)
@@ -40,20 +43,30 @@ def test_search_is_exact(decay, k):
     assert all(len(set(row)) == k for row in found.tolist())
 
 
-def test_the_bound_spares_most_rows():
-    rows, names = people(decay=0.8)
-    gallery = Gallery(rows, names)
-    read = []
+def test_rounding_spares_most_rows(monkeypatch):
+    monkeypatch.setattr(gallery_module, "SMALL", 0)
+    rows, names = people(decay=1.0)
+    gallery, read = Gallery(rows, names), []
 
-    class Tails:
+    class Rows:
+        shape = rows.shape
+
         def __getitem__(self, chosen):
             read.append(len(chosen))
-            return tails[chosen]
+            return rows[chosen]
 
-    tails, gallery.tails = gallery.tails, Tails()
+    gallery.rows = Rows()
     gallery.search(rows[:10])
     assert len(read) == 10
-    assert max(read) < 0.1 * len(rows)
+    assert max(read) < 0.02 * len(rows)
+
+
+def test_the_rounding_is_bounded():
+    rows, names = people()
+    gallery = Gallery(rows, names)
+    rounded = gallery.codes * gallery.scales[:, None]
+    np.testing.assert_allclose(np.linalg.norm(rows - rounded, axis=1), gallery.errors, atol=1e-6)
+    assert gallery.errors.max() < 0.02
 
 
 def test_more_wanted_than_there_are():
@@ -74,7 +87,7 @@ def test_people_are_added_without_training():
     grown = Gallery(rows[:100], names[:100], "m").with_people(rows[100:], names[100:])
     assert len(grown) == 125
     assert grown.model_id == "m"
-    np.testing.assert_allclose(grown.embeddings, rows, atol=1e-6)
+    np.testing.assert_allclose(grown.rows, rows, atol=0)
     assert grown.identify(rows[-1:], 0.5)[0] == ["person 4"]
 
 
@@ -84,10 +97,10 @@ def test_saved_and_loaded(tmp_path):
     gallery = Gallery(rows, names, "some id")
     gallery.save(tmp_path / "gallery")
     loaded = Gallery.load(tmp_path / "gallery")
-    assert isinstance(loaded.heads, np.memmap)
+    assert isinstance(loaded.rows, np.memmap)
     assert (loaded.names, loaded.model_id) == (names, "some id")
     for before, after in zip(gallery.search(rows, 3), loaded.search(rows, 3), strict=True):
-        np.testing.assert_array_equal(before, after)
+        np.testing.assert_allclose(before, after, atol=1e-6)
 
 
 @pytest.mark.parametrize(("embeddings", "names", "message"), [
@@ -117,7 +130,7 @@ def test_damaged_files(tmp_path):
     (folder / DESCRIPTION).write_text(json.dumps({"model_id": "", "names": ["a"]}))
     with pytest.raises(ValueError, match="different numbers of rows"):
         Gallery.load(folder)
-    (folder / "heads.npy").write_bytes(b"\x93NUMPY")
+    (folder / "codes.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match="is damaged"):
         Gallery.load(folder)
     Gallery(np.eye(3), ["a", "b", "c"]).save(folder)

@@ -17,7 +17,7 @@ from tf_facenet.inference.model_file import MEMBER
 from tf_facenet.inference.runners import OUTPUTS
 
 OPSET = 18  # ONNX Runtime 1.14 (2023) and newer
-OPTIMIZERS = ("optimize_transpose", "fold_constants", "merge_duplication", "remove_identity")
+OPTIMIZERS = ("optimize_transpose", "fold_constants", "merge_duplication", "remove_identity", "remove_back_to_back")
 
 
 def onnx(module, metadata, path):

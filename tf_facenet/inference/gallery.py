@@ -1,28 +1,28 @@
 """A gallery of known people, and who of them is nearest to a face: exact, without an index to train.
 
-Rows are turned by an orthogonal matrix, which changes no product of two of them, so that most of their
-length lies in the first coordinates. For unit rows x and q, split into head and tail,
+A search reads one byte of each number: a row x is s·z + r with integers z from -127 to 127, a scale s and a rest r, and
 
-    ⟨x, q⟩ = ⟨x₁, q₁⟩ + ⟨x₂, q₂⟩,    |⟨x₂, q₂⟩| ≤ ‖x₂‖ ‖q₂‖    (Cauchy–Schwarz),
+    |⟨x, q⟩ − s ⟨z, q⟩| ≤ ‖r‖ ‖q‖    (Cauchy–Schwarz),
 
-so the heads alone, a quarter of the memory that a full product reads, bound every similarity; the tails
-are read only of rows that can still be among the k nearest.
+which is below 0.01 for unit rows. Only the rows that can still be among the k nearest are read whole.
 """
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from tf_facenet.files import atomic_folder
 
-HEAD = 4  # one HEAD-th of the coordinates
-SAMPLE = 50_000  # rows that the turn is found from
-CHUNK = 65_536  # rows turned at a time
-DENSE = 0.1  # share of candidates from which one product with all tails is faster than picking them
+SMALL = 20_000  # rows, below which one product is as fast
+CHUNK = 65_536  # rows rounded at a time
 SLACK = 1e-5  # rounding of float32 products of unit rows
 
 DESCRIPTION = "gallery.json"
+ARRAYS = ("rows", "codes", "scales", "errors")
 
 
 class Gallery:
@@ -38,34 +38,23 @@ class Gallery:
     """
 
     def __init__(self, embeddings, names, model_id=""):
-        embeddings = np.asarray(embeddings, np.float32)
-        if embeddings.ndim != 2 or not len(embeddings) or len(embeddings) != len(names):
-            raise ValueError(f"A gallery got embeddings {embeddings.shape} and {len(names)} names; expected [N, D] with"
+        rows = np.asarray(embeddings, np.float32)
+        if rows.ndim != 2 or not len(rows) or len(rows) != len(names):
+            raise ValueError(f"A gallery got embeddings {rows.shape} and {len(names)} names; expected [N, D] with"
                              " a name for each row, and at least one.")
-        norms = np.linalg.norm(embeddings, axis=1)
+        norms = np.linalg.norm(rows, axis=1)
         if not np.allclose(norms, 1, atol=1e-3):
             raise ValueError(f"Embeddings of a gallery have norm 1; got norms from {norms.min():.3g} to "
                              f"{norms.max():.3g}. Divide each row by its norm.")
-        turn = _principal_axes(embeddings)
-        split = -(-embeddings.shape[1] // HEAD)
-        heads = np.empty((len(embeddings), split), np.float32)
-        tails = np.empty((len(embeddings), embeddings.shape[1] - split), np.float32)
-        for at in range(0, len(embeddings), CHUNK):
-            turned = embeddings[at:at + CHUNK] @ turn
-            heads[at:at + CHUNK], tails[at:at + CHUNK] = turned[:, :split], turned[:, split:]
-        self._set(turn, heads, tails, np.linalg.norm(tails, axis=1), list(names), model_id)
+        self._set(rows, *_rounded(rows), list(names), model_id)
 
-    def _set(self, turn, heads, tails, tail_norms, names, model_id):
-        self.turn, self.heads, self.tails, self.tail_norms = turn, heads, tails, tail_norms
+    def _set(self, rows, codes, scales, errors, names, model_id):
+        self.rows, self.codes, self.scales, self.errors = rows, codes, scales, errors
         self.names, self.model_id = names, model_id
+        self._parts = None
 
     def __len__(self):
         return len(self.names)
-
-    @property
-    def embeddings(self):
-        """[N, D], as they were given up to rounding."""
-        return np.concatenate([self.heads, self.tails], axis=1) @ self.turn.T
 
     def search(self, queries, k=1):
         """The k rows of the largest cosine to each query, exactly.
@@ -81,33 +70,26 @@ class Gallery:
             ValueError: the queries have another width.
         """
         queries = np.atleast_2d(np.asarray(queries, np.float32))
-        if queries.shape[1] != len(self.turn):
+        if queries.shape[1] != self.rows.shape[1]:
             raise ValueError(f"The faces have embeddings of {queries.shape[1]} numbers, those of the gallery "
-                             f"{len(self.turn)}. Use the model that made the gallery.")
+                             f"{self.rows.shape[1]}. Use the model that made the gallery.")
         k = min(k, len(self))
-        found = [self._nearest(query, k) for query in queries @ self.turn]
+        if len(self) < SMALL:
+            found = [_largest(row, np.arange(len(self)), k) for row in queries @ self.rows.T]
+        else:
+            with ThreadPoolExecutor() as pool:
+                found = [self._nearest(query, k, pool) for query in queries]
         return tuple(np.stack(part) for part in zip(*found, strict=True))
 
-    def _nearest(self, query, k):
-        head, tail = np.split(query, [self.heads.shape[1]])
-        similarities = self.heads @ head
-        reach = self.tail_norms * np.float32(np.linalg.norm(tail))
-        rows = self._candidates(similarities, reach, k)
-        if len(rows) > DENSE * len(self):
-            similarities += self.tails @ tail
-            rows = np.argpartition(similarities, -k)[-k:]
-            similarities = similarities[rows]
-        else:
-            similarities = similarities[rows] + self.tails[rows] @ tail
-        order = np.lexsort((rows, -similarities))[:k]
-        return similarities[order], rows[order]
-
-    @staticmethod
-    def _candidates(similarities, reach, k):
-        """Rows whose largest possible similarity is not below k others' smallest possible one."""
-        lowest = similarities - reach
-        certain = np.partition(lowest, -k)[-k]
-        return np.flatnonzero(similarities + reach >= certain - SLACK)
+    def _nearest(self, query, k, pool):
+        if self._parts is None:  # in memory, one part for each core
+            self._parts = [tf.constant(part) for part in np.array_split(self.codes, os.cpu_count())]
+        products = np.concatenate(list(pool.map(lambda part: _products(part, query).numpy(), self._parts)))
+        products *= self.scales
+        reach = self.errors * np.linalg.norm(query)
+        certain = np.partition(products - reach, -k)[-k]
+        rows = np.flatnonzero(products + reach >= certain - SLACK)
+        return _largest(self.rows[rows] @ query, rows, k)
 
     def identify(self, queries, threshold):
         """Name of the nearest face of each query, "" where its cosine is below the threshold.
@@ -121,7 +103,7 @@ class Gallery:
 
     def with_people(self, embeddings, names):
         """A gallery with more rows; nothing is trained."""
-        return Gallery(np.concatenate([self.embeddings, np.asarray(embeddings, np.float32)]),
+        return Gallery(np.concatenate([self.rows, np.asarray(embeddings, np.float32)]),
                        [*self.names, *names], self.model_id)
 
     def check_model(self, model_id):
@@ -138,7 +120,7 @@ class Gallery:
             OSError: it cannot be written.
         """
         with atomic_folder(folder) as temporary:
-            for name in ("turn", "heads", "tails", "tail_norms"):
+            for name in ARRAYS:
                 np.save(temporary / f"{name}.npy", getattr(self, name), allow_pickle=False)
             text = json.dumps({"model_id": self.model_id, "names": self.names}, ensure_ascii=False)
             (temporary / DESCRIPTION).write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -157,25 +139,38 @@ class Gallery:
         try:
             text = (folder / DESCRIPTION).read_text(encoding="utf-8", errors="surrogateescape")
             description = json.loads(text)
-            turn, tail_norms = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("turn", "tail_norms"))
-            heads, tails = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                            for name in ("heads", "tails"))
+            arrays = [np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS]
             names, model_id = description["names"], description["model_id"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"The gallery '{folder}' is damaged ({error}). Make it again.") from error
-        made._set(turn, heads, tails, tail_norms, names, model_id)
+        made._set(*arrays, names, model_id)
         made._check_sizes(folder)
         return made
 
     def _check_sizes(self, folder):
-        counts = {len(self.names), len(self.heads), len(self.tails), len(self.tail_norms)}
-        if len(counts) > 1 or self.turn.shape != (self.heads.shape[1] + self.tails.shape[1],) * 2:
+        counts = {len(self.names), *(len(getattr(self, name)) for name in ARRAYS)}
+        if len(counts) > 1 or self.rows.shape != self.codes.shape:
             raise ValueError(f"The gallery '{folder}' is damaged: its files have different numbers of rows. "
                              "Make it again.")
 
 
-def _principal_axes(embeddings):
-    """Orthogonal [D, D] whose first columns carry most of the rows' length."""
-    sample = embeddings[:: -(-len(embeddings) // SAMPLE)].astype(np.float64)
-    _, axes = np.linalg.eigh(sample.T @ sample)
-    return np.ascontiguousarray(axes[:, ::-1], np.float32)
+def _rounded(rows):
+    """Codes int8 [N, D], scales [N] and norms of what is left [N]."""
+    codes, scales, errors = np.empty(rows.shape, np.int8), *np.empty((2, len(rows)), np.float32)
+    for at in range(0, len(rows), CHUNK):
+        some = rows[at:at + CHUNK]
+        scale = np.abs(some).max(axis=1) / 127
+        code = np.rint(some / scale[:, None])
+        codes[at:at + CHUNK], scales[at:at + CHUNK] = code, scale
+        errors[at:at + CHUNK] = np.linalg.norm(some - code * scale[:, None], axis=1)
+    return codes, scales, errors
+
+
+@tf.function(jit_compile=True)  # the codes become floats on the way, never in memory
+def _products(codes, query):
+    return tf.linalg.matvec(tf.cast(codes, tf.float32), query)
+
+
+def _largest(similarities, rows, k):
+    order = np.lexsort((rows, -similarities))[:k]
+    return similarities[order], rows[order]

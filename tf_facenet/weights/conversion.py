@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from tf_facenet import backbones
+from tf_facenet.lookup import lookup
 from tf_facenet.version import __version__
 from tf_facenet.weights import families, pixels, placement, source
 
@@ -51,6 +52,7 @@ def convert(path, backbone="", image_size=None, embedding_size=None, standardiza
         OSError: the file cannot be read.
         ValueError: it holds no weights or those of another network, they do not fit the sizes, or a name is unknown.
     """
+    lookup(pixels.ORDERS, color_order, "color order")
     arrays = source.read(path)
     try:
         name, seen = families.recognise({name: array.shape for name, array in arrays.items()})
