@@ -20,7 +20,8 @@ import resource, sys, time
 import numpy, tf_facenet.data
 start, used = time.perf_counter(), time.process_time()
 count = len(tf_facenet.data.load(sys.argv[1])) if len(sys.argv) > 1 else 0
-print(time.perf_counter() - start, time.process_time() - used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(time.perf_counter() - start, time.process_time() - used, peak)
 """
 
 

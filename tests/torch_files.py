@@ -83,7 +83,8 @@ def _wrap(value, known):
     """A copy with tensors for arrays; what is one object stays one."""
     if id(value) not in known:
         known[id(value)] = (type(value)((key, _wrap(inner, known)) for key, inner in value.items())
-                            if isinstance(value, dict) else Tensor.of(value) if isinstance(value, np.ndarray) else value)
+                            if isinstance(value, dict)
+                            else Tensor.of(value) if isinstance(value, np.ndarray) else value)
     return known[id(value)]
 
 

@@ -83,7 +83,7 @@ def test_in_a_browser(result, tmp_path, width, dark):
     """A copy of the page says of itself whether its images load and whether anything is wider than the window."""
     probe = ("<script>addEventListener('load',()=>{document.title=JSON.stringify({width:innerWidth,"
              "wide:document.documentElement.scrollWidth,broken:[...document.images].filter(i=>!i.naturalWidth).length,"
-             "ground:getComputedStyle(document.documentElement).backgroundColor,"
+             "labels:getComputedStyle(document.querySelector('svg text')).fill,"
              "ink:getComputedStyle(document.body).color})})</script>")
     style = f"<style>:root{{color-scheme:{'dark' if dark else 'light'}!important}}</style>"
     (tmp_path / "page.html").write_text(result[2] + style + probe, encoding="utf-8")
@@ -96,6 +96,7 @@ def test_in_a_browser(result, tmp_path, width, dark):
     assert said["wide"] <= max(said["width"], width)
     bright = sum(map(int, re.findall(r"\d+", said["ink"])[:3])) > 382
     assert bright == dark
+    assert said["labels"] == said["ink"]
     assert "CONSOLE" not in done.stderr
 
 

@@ -54,6 +54,8 @@ def test_networks(shapes, seen):
     ({"features.0.weight": (64, 3, 3, 3)},
      r"1 arrays, such as features.0.weight \[64, 3, 3, 3\], are of no network that is .*facenet-pytorch, insight"),
     (iresnet((3, 128, 896, 3)), r"is an IResNet of \(3, 128, 896, 3\) blocks; this package has iresnet18, iresnet34"),
+    ({"dw_conv1.conv.weight": (64, 1, 3, 3), "linear7.conv.weight": (512, 1, 7, 6)},
+     "has no linear1.conv.weight, which says how large the network is"),
     ({**iresnet((2, 2, 2, 2)), "fc.weight": (512,)}, r"has fc.weight of shape \[512\]; expected 2 sides"),
     ({"InceptionResnetV1/Conv2d_1a_3x3/weights": (3, 3, 3, 32)}, "has no Bottleneck: it is a model of before"),
     ({}, "0 arrays")])

@@ -101,7 +101,8 @@ def test_code_in_a_bare_pickle_is_refused_too(path):
 
 
 @pytest.mark.parametrize(("data", "what"), [
-    (pickle.dumps([1, 2]) * 3, "is a pickle that torch.save did not write"), (pickle.dumps(7), "ends before its end is said"),
+    (pickle.dumps([1, 2]) * 3, "is a pickle that torch.save did not write"),
+    (pickle.dumps(7), "ends before its end is said"),
     (pickle.dumps(torch_files.MAGIC_NUMBER, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": False}, 2),
      "big-endian")])
 def test_other_pickles(path, data, what):

@@ -14,8 +14,8 @@ STYLE = (
     "tr.odd td:first-child:before{content:'⚠ '}img{max-width:100%}"
     ".grid{display:flex;flex-wrap:wrap;gap:.8em}figure{margin:0;width:6.6em}figure img{width:100%;display:block}"
     "figcaption{font-size:.75em;line-height:1.3}.pairs figure{width:11em}"
-    ".drawing svg{width:100%;height:auto}.drawings{display:flex;flex-wrap:wrap;gap:1em}.drawings .drawing{flex:1 1 24em}summary{cursor:pointer}"
-    ".legend path{fill:Canvas!important;fill-opacity:.8}[id^=legend] text{fill:CanvasText}.scroll{overflow-x:auto}"
+    ".drawing svg{width:100%;height:auto}.drawings{display:flex;flex-wrap:wrap;gap:1em}"
+    ".drawings .drawing{flex:1 1 24em}.drawing text{fill:currentColor}summary{cursor:pointer}"
     ".group{border:1px solid var(--line);border-radius:.4em;padding:.6em;margin:.6em 0}")
 
 
@@ -60,7 +60,9 @@ def picture(content, caption, kind="png"):
 
 def drawing(svg):
     """A drawing that matplotlib made, in the reader's own dark or light."""
-    element = svg[svg.index("<svg"):].replace("#000000", "currentColor").replace("#262626", "currentColor")
+    element = svg[svg.index("<svg"):]
+    for ink in ("#000000", "#444444"):
+        element = element.replace(ink, "currentColor")
     return f"<div class=drawing>{element}</div>"
 
 

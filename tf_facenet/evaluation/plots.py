@@ -195,6 +195,9 @@ def _figure(panels, across=2, size=(7, 4.5)):
 
 def _save(figure, path):
     if isinstance(path, io.StringIO):
+        for axes in figure.axes:
+            if axes.legend_:
+                axes.legend_.set_frame_on(False)  # it would be white on a dark page
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title()}):
             figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
     else:

@@ -136,8 +136,10 @@ def _count(shapes, start, end):
 
 def _sides(shapes, name, rank):
     """A shape, with as many sides as it must have."""
-    if name not in shapes or len(shapes[name]) != rank:
-        raise ValueError(f"has {name} of shape {list(shapes.get(name, ()))}; expected {rank} sides")
+    if name not in shapes:
+        raise ValueError(f"has no {name}, which says how large the network is; is the file whole?")
+    if len(shapes[name]) != rank:
+        raise ValueError(f"has {name} of shape {list(shapes[name])}; expected {rank} sides")
     return shapes[name]
 
 
