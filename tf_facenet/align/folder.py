@@ -18,7 +18,6 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import cv2
-import tensorflow as tf
 
 from tf_facenet.align.detect import Detector
 from tf_facenet.data import headers, images
@@ -156,19 +155,18 @@ def _good(rows, outcomes, bad):
 
 def _read(row):
     try:
-        content = Path(row[0]).read_bytes()
+        return images.encoded(row[0])
     except OSError as error:
         return OSError(f"cannot be read: {error.strerror}")
-    fault = headers.fault(content)  # a header can be so bad that decoding must not be tried
-    return ValueError(fault) if fault else content
+    except ValueError as error:
+        return error
 
 
 def _decode(row):
-    content = row[-1]
     try:
-        return images.decode(content).numpy()
-    except tf.errors.InvalidArgumentError:
-        return ValueError(f"truncated or corrupt {headers.image_format(content)}")
+        return images.pixels(row[-1])
+    except ValueError as error:
+        return error
 
 
 def _parts(rows):

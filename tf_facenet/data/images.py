@@ -11,7 +11,7 @@ import math
 
 import tensorflow as tf
 
-from tf_facenet.data import headers
+from tf_facenet.data import headers, samples
 
 # EXIF data begins with a TIFF header, in JPEG after "Exif\0\0", in PNG after "eXIf", and stands at
 # the start of a file. Only so many bytes are searched for its beginning, and for the orientation.
@@ -48,29 +48,33 @@ def decode(encoded):
 
 
 def read(sample):
-    """Pixels of an image file or of an encoded image.
+    """Pixels of an image, uint8 array [h, w, 3].
 
     Args:
-        sample: path or bytes.
-
-    Returns:
-        uint8 array [h, w, 3].
+        sample: as in `Faces`: path, bytes, or place in a record file.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is no image, or damaged, or claims to be huge.
     """
-    encoded = sample
-    if not isinstance(sample, bytes):
-        with open(sample, "rb") as file:
-            encoded = file.read()
-    fault = headers.fault(encoded)  # a header can be so bad that decoding must not be tried
+    return pixels(encoded(sample))
+
+
+def encoded(sample):
+    """Bytes of an image whose header promises that it may be decoded; see `read`."""
+    content = samples.read(sample)
+    fault = headers.fault(content)
     if fault:
         raise ValueError(fault)
+    return content
+
+
+def pixels(content):
+    """Pixels of an encoded image; see `read`."""
     try:
-        return decode(encoded).numpy()
+        return decode(content).numpy()
     except tf.errors.InvalidArgumentError:
-        raise ValueError(f"truncated or corrupt {headers.image_format(encoded)}") from None
+        raise ValueError(f"truncated or corrupt {headers.image_format(content)}") from None
 
 
 def crop(image, image_size, position=None, place=(0.5, 0.5)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import check, images, people, samples
+from tf_facenet.data import check, images, people
 
 MANY_WITH_ONE = 0.1  # share of people with one image that is worth a warning
 _GREY = 3.0  # grey levels between the channels, at most, of a grey picture that JPEG stored in colour
@@ -99,7 +99,7 @@ def _channel_distance(products):
 
 def pixels(faces, row):
     """One image, uint8 [h, w, 3]."""
-    return images.decode(samples.read(faces.samples[int(row)])).numpy()
+    return images.read(faces.samples[int(row)])
 
 
 def _digest(encoded):

@@ -3,8 +3,8 @@
 Input `pixels` [B, H, W, 3] float32 RGB 0..255, outputs `embeddings` [B, D], rows of norm 1, and `norm` [B] of the
 features before; B is free. The metadata are the property `tf_facenet.json` (`metadata_props`).
 
-tf2onnx converts. Deliberate differences to calling it as Keras does: its optimisers work on the graph itself instead of on
-copies, which is several times faster; what it does not know (erfc of GELU) or leaves in five operations (PReLU) is
+tf2onnx converts. Deliberate differences to calling it as Keras does: its optimisers work on the graph itself instead of
+on copies, which is several times faster; what it does not know (erfc of GELU) or leaves in five operations (PReLU) is
 rewritten here.
 """
 

@@ -145,15 +145,14 @@ def _metadata(path, outputs, stored):
 
 def _outside_tensorflow(run, metadata, dtype):
     """A function of TensorFlow operations that calls `run`, pixels → features in NumPy."""
-    dtype = tf.as_dtype(dtype)
-
     def features(pixels):
-        if dtype.is_integer and pixels.dtype.is_floating:
-            pixels = tf.round(pixels)
-        found = tf.numpy_function(run, [tf.saturate_cast(pixels, dtype)], tf.float32)
+        pixels = tf.convert_to_tensor(pixels)
+        if dtype == tf.uint8:
+            pixels = tf.saturate_cast(tf.round(pixels), dtype)
+        found = tf.numpy_function(run, [tf.cast(pixels, dtype)], tf.float32)
         return tf.ensure_shape(found, [None, metadata["embedding_size"]])
 
-    return lambda pixels: features(tf.convert_to_tensor(pixels))
+    return features
 
 
 def _damaged(file, error):
