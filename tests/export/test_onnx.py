@@ -68,7 +68,8 @@ def test_onnx_runtime_alone_runs_it(model, exported, pixels, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), outputs(model, pixels)[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", networks.NETWORKS)
+# PReLU is in both mobilefacenet and iresnet18; TFLite takes the other one.
+@pytest.mark.parametrize("name", ["small", "mobilenet_v1", "mobilefacenet", "swin_t"])
 def test_every_kind_of_backbone(name, tmp_path):
     module, prelus = networks.create(name)
     writer.onnx(module, {}, tmp_path / "m.onnx")

@@ -87,7 +87,7 @@ def test_a_network_that_has_diverged_is_refused(model, export, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "quantize"), [
-    *((name, "") for name in networks.NETWORKS), ("mobilefacenet", "int8"), ("swin_t", "int8")])
+    ("small", ""), ("mobilenet_v1", ""), ("iresnet18", ""), ("swin_t", "int8")])
 def test_every_kind_of_backbone(name, quantize, tmp_path):
     module, _ = networks.create(name)
     writer.tflite(module, {}, tmp_path / "m.tflite", quantize, networks.faces())

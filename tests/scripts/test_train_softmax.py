@@ -270,7 +270,8 @@ def test_mistakes_leave_one_line_and_no_run(people, tmp_path, capsys, monkeypatc
     arguments, message = MISTAKES[mistake]
     (tmp_path / "pairs.txt").write_text("10\t300\nann one two\n")
     (tmp_path / "people.txt").write_text("zoe\t3\n")
-    argv = [*QUICK, "--models_base_dir", str(tmp_path / "runs"), "--data_dir", str(people),
+    data = [] if "--data_dir" in arguments else ["--data_dir", str(people)]  # a second one would be joined
+    argv = [*QUICK, "--models_base_dir", str(tmp_path / "runs"), *data,
             *(argument.format(tmp=tmp_path) for argument in arguments)]
     monkeypatch.setattr("sys.argv", ["train_softmax.py", *argv])
     with pytest.raises(SystemExit) as stopped:

@@ -12,11 +12,12 @@ from tf_facenet.options import TripletOptions
 
 QUICK = ["--model_def", "tests.tiny:create", "--use_fixed_image_standardization", "--image_size", "32",
          "--embedding_size", "8", "--people_per_batch", "4", "--images_per_person", "3", "--epoch_size", "3",
-         "--max_nrof_epochs", "2", "--log_every_n_steps", "1", "--data_dir", "drawn:people=12,images=5,size=32"]
+         "--max_nrof_epochs", "2", "--log_every_n_steps", "1"]
+DATA = ["--data_dir", "drawn:people=12,images=5,size=32"]
 
 
 def train(base, *arguments):
-    assert train_tripletloss.main([*QUICK, "--models_base_dir", str(base), *arguments]) == 0
+    assert train_tripletloss.main([*QUICK, *DATA, "--models_base_dir", str(base), *arguments]) == 0
     return max(base.iterdir())
 
 
@@ -74,7 +75,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
 def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch, mistake):
     arguments, message = MISTAKES[mistake]
-    argv = [*QUICK, "--models_base_dir", str(tmp_path / "runs"), *arguments]
+    data = [] if "--data_dir" in arguments else DATA  # a second one would be joined
+    argv = [*QUICK, *data, "--models_base_dir", str(tmp_path / "runs"), *arguments]
     monkeypatch.setattr("sys.argv", ["train_tripletloss.py", *argv])
     with pytest.raises(SystemExit) as stopped:
         config.run(train_tripletloss.main)
