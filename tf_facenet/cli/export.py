@@ -7,10 +7,7 @@ from tf_facenet.config import option, positional
 
 @dataclass(kw_only=True)
 class Options:
-    """Write a model as a SavedModel, ONNX or TFLite, which run without this package.
-
-    What was written is run and compared with Keras on pairs of faces before it stays.
-    """
+    """Write a model as a SavedModel, ONNX or TFLite, compared with Keras on pairs of faces before it stays."""
 
     model: str = positional("run folder or .keras file")
     out: str = positional("file ending in .onnx or .tflite, or folder of a SavedModel; an older export is replaced")

@@ -156,5 +156,5 @@ def _outside_tensorflow(run, metadata, dtype):
 
 
 def _damaged(file, error):
-    reason = " ".join(str(error).split())
+    reason = " ".join(str(error).split()).rstrip(".")
     return ValueError(f"'{file}' is not a {file.suffix} file or only a part of one: {reason:.200}. Export it again.")
