@@ -83,13 +83,20 @@ class Gallery:
 
     def _nearest(self, query, k, pool):
         if self._parts is None:  # in memory, one part for each core
-            self._parts = [tf.constant(part) for part in np.array_split(self.codes, os.cpu_count())]
-        products = np.concatenate(list(pool.map(lambda part: _products(part, query).numpy(), self._parts)))
-        products *= self.scales
-        reach = self.errors * np.linalg.norm(query)
-        certain = np.partition(products - reach, -k)[-k]
-        rows = np.flatnonzero(products + reach >= certain - SLACK)
+            parts = np.array_split(np.arange(len(self)), os.cpu_count())
+            self._parts = [(part, tf.constant(self.codes[part[0]:part[-1] + 1])) for part in parts]
+        bounds = list(pool.map(lambda part: self._bounds(query, k, *part), self._parts))
+        certain = max(least for least, _ in bounds) - SLACK
+        rows = np.concatenate([part[most >= certain] for (part, _), (_, most) in zip(self._parts, bounds, strict=True)])
         return _largest(self.rows[rows] @ query, rows, k)
+
+    def _bounds(self, query, k, part, codes):
+        """What k rows of a part reach at least (-1 if it has fewer), and what each of them reaches at most."""
+        own = slice(part[0], part[-1] + 1)
+        products = _products(codes, query).numpy() * self.scales[own]
+        reach = self.errors[own] * np.linalg.norm(query)
+        least = np.partition(products - reach, -k)[-k] if k <= len(part) else -1
+        return least, products + reach
 
     def identify(self, queries, threshold):
         """Name of the nearest face of each query, "" where its cosine is below the threshold.
