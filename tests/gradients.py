@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from tf_facenet.lookup import lookup
+
 
 def value_and_grad(function, *arrays, compiled=False):
     """Value of ``function(*arrays)`` and its gradient with respect to each array.
@@ -16,10 +18,8 @@ def value_and_grad(function, *arrays, compiled=False):
         value (NumPy scalar array), gradients (tuple of arrays shaped as the arguments). An
         argument that the value does not depend on has a gradient of zeros.
     """
-    backend = keras.backend.backend()
-    if backend not in BACKENDS:
-        raise NotImplementedError(f"no gradients for {backend}; add it to tests/gradients.py")
-    value, gradients = BACKENDS[backend](function, arrays, compiled)
+    differentiate = lookup(BACKENDS, keras.backend.backend(), "backend")
+    value, gradients = differentiate(function, arrays, compiled)
     gradients = tuple(np.asarray(gradient) for gradient in gradients)
     return np.asarray(value), gradients
 
