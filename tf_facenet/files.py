@@ -4,6 +4,7 @@ Writing means: under a temporary name beside the target, forced to disk, then re
 """
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -87,6 +88,13 @@ def write_json(path, value):
     """Write plain values as JSON, with `atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path, rows):
+    """Write rows as CSV, with `atomic_write`; names of files that are not UTF-8 keep their bytes."""
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
+                                               errors="surrogateescape") as file:
+        csv.writer(file).writerows(rows)
 
 
 def remove_leftovers(folder):

@@ -25,10 +25,8 @@ class Options:
 
 def run(options):
     """Look at all images, print what was found and write what was asked for."""
-    import json
-
     from tf_facenet import data, logs
-    from tf_facenet.files import atomic_write
+    from tf_facenet.files import write_json
     from tf_facenet.progress import Progress
 
     logs.to_stdout(options.quiet)
@@ -42,8 +40,7 @@ def run(options):
     facts = data_report.facts(found, placement)
     print(*data_report.lines(facts), sep="\n")
     if options.json:
-        with atomic_write(options.json) as temporary:
-            temporary.write_text(json.dumps(data_report.to_json(found, placement), indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, data_report.to_json(found, placement))
     if options.out:
         data_report.write_report(options.out, options.data, found, facts, options.seed)
         print(f"Report: {options.out}")

@@ -24,8 +24,7 @@ def run(options):
 
     files, embeddings, _ = shared.embed_files(embedder, options.image_files, options)
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
-    own = embedder.threshold
-    threshold = options.threshold or (own and own**0.5)
+    threshold = shared.distance_limit(embedder, options.threshold)
     print("Images:", *(f"{number:1d}: {name}" for number, name in enumerate(files)), "", "Distance matrix", sep="\n")
     print("    ", *(f"    {number:1d}     " for number in range(len(files))), sep="")
     for number, row in enumerate(distances):

@@ -50,16 +50,14 @@ def _write_npz(path, faces, embeddings, quality):
 
 
 def _write_csv(path, faces, embeddings, quality):
-    import csv
+    import itertools
 
-    from tf_facenet.files import atomic_write
+    from tf_facenet.files import write_csv
 
-    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
-                                               errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "person", "quality", *range(embeddings.shape[1])])
-        for name, label, norm, row in zip(_names_of_files(faces), faces.labels, quality, embeddings, strict=True):
-            writer.writerow([name, faces.names[label], f"{norm:.5g}", *(f"{value:.7g}" for value in row)])
+    head = ["file", "person", "quality", *range(embeddings.shape[1])]
+    rows = ([name, faces.names[label], f"{norm:.5g}", *(f"{value:.7g}" for value in row)]
+            for name, label, norm, row in zip(_names_of_files(faces), faces.labels, quality, embeddings, strict=True))
+    write_csv(path, itertools.chain([head], rows))
 
 
 def _write_projector(folder, faces, embeddings):

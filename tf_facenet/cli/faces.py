@@ -100,3 +100,8 @@ def _say_missed(missed):
         print(f"Skipped {name}: {reason}")
     if len(missed) > 10:
         print(f"Skipped {len(missed) - 10} more")
+
+
+def distance_limit(embedder, threshold):
+    """Euclidean distance below which two faces are the same person's: `threshold`, or if 0 the model's own or None."""
+    return threshold or (embedder.threshold and embedder.threshold**0.5)

@@ -27,13 +27,12 @@ def run(options):
     from tf_facenet.cli import faces as shared
 
     embedder = shared.load_embedder(options.model, options)
-    import csv
     from pathlib import Path
 
     import numpy as np
 
     from tf_facenet import data
-    from tf_facenet.files import atomic_write
+    from tf_facenet.files import write_csv
     from tf_facenet.inference import filtering
 
     faces, embeddings, _ = shared.embed_faces(embedder, data.load(options.dataset_dir), options)
@@ -43,8 +42,6 @@ def run(options):
     if options.drop:
         path = Path(options.data_file_name).with_suffix(".csv")
         farthest = np.argsort(-distances, kind="stable")[:round(len(faces) * options.drop / 100)]
-        with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
-                                                   errors="surrogateescape") as file:
-            rows = [(faces.samples[row], faces.names[faces.labels[row]], f"{distances[row]:.4f}") for row in farthest]
-            csv.writer(file).writerows([("image", "person", "distance"), *rows])
+        rows = [(faces.samples[row], faces.names[faces.labels[row]], f"{distances[row]:.4f}") for row in farthest]
+        write_csv(path, [("image", "person", "distance"), *rows])
         print(f"Train without the {len(farthest)} farthest: train_softmax.py --exclude_file {path}")

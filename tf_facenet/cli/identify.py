@@ -31,8 +31,7 @@ def run(options):
 
     gallery = Gallery.load(options.gallery)
     gallery.check_model(embedder.metadata["model_id"])
-    own = embedder.threshold
-    limit = options.threshold or (own and own**0.5)
+    limit = shared.distance_limit(embedder, options.threshold)
     if not limit:
         raise ValueError("The model has no threshold: pass --threshold, or choose one with tf-facenet threshold")
     files = [file for path in options.image_files for file in (image_files(path) if os.path.isdir(path) else [path])]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_facenet.files import atomic_write
+from tf_facenet.inference.model_file import check_same
 
 CHUNK = 4096  # rows compared with all centres at a time
 FOLDS = 3  # of the cross-validation that finds the sharpness
@@ -85,9 +86,8 @@ class Classifier:
 
     def check_model(self, model_id):
         """Raise ValueError if the classifier was trained on another model's embeddings."""
-        if model_id != self.model_id:
-            raise ValueError(f"The classifier was trained with model {self.model_id[:12] or 'unknown'}, this is "
-                             f"{model_id[:12] or 'unknown'}. Name that model, or train the classifier again.")
+        check_same(model_id, self.model_id, "The classifier was trained",
+                   "Name that model, or train the classifier again.")
 
     def save(self, path):
         """Write it as an .npz file, whole or not at all."""

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.files import atomic_folder
+from tf_facenet.inference.model_file import check_same
 
 SMALL = 20_000  # rows, below which one product is as fast
 CHUNK = 65_536  # rows rounded at a time
@@ -115,10 +116,8 @@ class Gallery:
 
     def check_model(self, model_id):
         """Raise ValueError if another model made the gallery."""
-        if model_id != self.model_id:
-            raise ValueError(f"The gallery was made with model {self.model_id[:12] or 'unknown'}, this is "
-                             f"{model_id[:12] or 'unknown'}: their embeddings cannot be compared. Name the model "
-                             "of the gallery, or make the gallery again.")
+        check_same(model_id, self.model_id, "The gallery was made",
+                   "Name the model of the gallery, or make the gallery again.")
 
     def save(self, folder):
         """Write the gallery as a folder, whole or not at all.

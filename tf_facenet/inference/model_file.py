@@ -57,6 +57,13 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
+def check_same(model_id, own_id, what, remedy):
+    """Raise ValueError unless `what` ("The gallery was made") came of the model with this id."""
+    if model_id != own_id:
+        raise ValueError(f"{what} with model {own_id[:12] or 'unknown'}, this is {model_id[:12] or 'unknown'}: their "
+                         f"embeddings cannot be compared. {remedy}")
+
+
 def write_metadata(path, changes):
     """Change some of the metadata of a model file, whole or not at all; the network stays as it is.
 

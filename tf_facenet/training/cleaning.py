@@ -5,13 +5,12 @@ and wrongly labelled ones at the others. Images far from the dominant centre are
 the other centres superfluous once they are gone.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tf_facenet.files import atomic_write
+from tf_facenet.files import atomic_write, write_csv
 from tf_facenet.training.checkpoints import Checkpoints, read_arrays
 
 BLOCK = 10_000  # images at a time
@@ -84,12 +83,8 @@ def save(cleaning, faces, angle, folder):
     """
     far = np.flatnonzero(cleaning.angles > angle)
     far = far[np.argsort(-cleaning.angles[far], kind="stable")]
-    with atomic_write(Path(folder, IMAGES)) as temporary, \
-            open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(("image", "person", "degrees"))
-        writer.writerows((faces.samples[i], faces.names[faces.labels[i]],
-                          f"{cleaning.angles[i]:.1f}") for i in far)
+    rows = [(faces.samples[i], faces.names[faces.labels[i]], f"{cleaning.angles[i]:.1f}") for i in far]
+    write_csv(Path(folder, IMAGES), [("image", "person", "degrees"), *rows])
     with atomic_write(Path(folder, CENTERS)) as temporary, open(temporary, "wb") as file:
         np.savez(file, centers=cleaning.centers, names=np.array(faces.names))
     return len(far)
