@@ -8,7 +8,7 @@ LATEST := $(DEMO)/latest
 # The training people are numbers 0 to 799; the network never sees these.
 UNSEEN := drawn:people=200,images=10,size=70,first=1000000
 
-.PHONY: demo test oracle clean
+.PHONY: demo test torture bench oracle clean
 
 demo: .venv/installed
 	$(BIN)/python train_softmax.py --models_base_dir $(DEMO) --data_dir drawn:people=800,images=20,size=70 \
@@ -26,9 +26,18 @@ test: .venv/installed-test oracle
 	$(BIN)/ruff check .
 	$(BIN)/pylint tf_facenet train_softmax.py train_tripletloss.py validate_on_lfw.py
 	$(BIN)/pytest -n 2 --dist worksteal
-	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/heads tests/losses \
+	KERAS_BACKEND=jax $(BIN)/pytest -n 2 --dist worksteal tests/heads tests/losses tests/backbones/test_portable.py \
 		--deselect tests/losses/test_triplet.py::test_all_recorded_losses_of_addons \
 		--deselect tests/losses/test_triplet.py::test_gradients_by_central_differences
+
+# Kills, full disks, damaged files, a long training: 20 minutes; figures go to docs/reliability.md.
+torture: .venv/installed-test
+	$(BIN)/pytest tests/torture --torture
+
+# Ours beside the peers', in one table; make bench BENCH=--quick takes ten minutes.
+bench: .venv/installed-test oracle .venv-bench/installed
+	$(BIN)/python benchmarks/all.py --torch_python .venv-bench/bin/python \
+		$(if $(shell command -v $(ORACLE_PYTHON)),--tfa_python .venv-oracle/bin/python) $(BENCH)
 
 oracle:
 	@if command -v $(ORACLE_PYTHON) >/dev/null; then $(MAKE) --no-print-directory .venv-oracle/installed; \
@@ -49,5 +58,11 @@ oracle:
 		tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0 "numpy<2"
 	touch $@
 
+.venv-bench/installed: Makefile
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check torch numpy requests tqdm pillow
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps facenet-pytorch
+	touch $@
+
 clean:
-	rm -rf .venv .venv-oracle $(DEMO)
+	rm -rf .venv .venv-oracle .venv-bench $(DEMO)

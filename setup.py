@@ -17,7 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["tf_facenet", "tf_facenet.*"]),
-    package_data={"tf_facenet.training": ["learning_rate_schedules/*.txt"]},
+    package_data={"tf_facenet.recipes": ["*.txt"], "tf_facenet.training": ["learning_rate_schedules/*.txt"]},
     py_modules=["train_softmax", "train_tripletloss", "validate_on_lfw"],
     install_requires=[
         "tensorflow>=2.18",
@@ -35,7 +35,7 @@ setup(
         "tflite": ["ai-edge-litert>=2.0"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "pylint>=4", "pillow>=11",
                  "scikit-learn>=1.5", "jax>=0.5", "hypothesis>=6.100", "mtcnn>=1.0",
-                 "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17", "ai-edge-litert>=2.0"],
+                 "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17", "ai-edge-litert>=2.0", "faiss-cpu>=1.9"],
     },
     entry_points={"console_scripts": ["tf-facenet=tf_facenet.cli:main"]},
 )

@@ -17,7 +17,7 @@ def main(argv=None):
 
     from tf_facenet import backbones, export, heads, losses  # after -h has been answered
     from tf_facenet.data import check, pairs, prepare
-    from tf_facenet.training import distribution, pretrained, runs, schedules
+    from tf_facenet.training import distribution, pretrained, runs, schedules, sharding
     from tf_facenet.training.fit import fit
     from tf_facenet.training.trainer import FaceTrainer
 
@@ -25,20 +25,20 @@ def main(argv=None):
     if options.resume:
         run, options = runs.resume(options, config.given(SoftmaxOptions, argv))
     export.check_formats(options.export)
-    heads.check(options.head, **options.head_options)
 
     keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)
+    heads.check(options.head, **options.head_options)  # some margins have variables, which need the devices
     faces, bad_files = prepare.training_faces(options)
     faces, held_out = prepare.hold_out(faces, options)
     sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
                            options.lfw_nrof_folds)
+    workers = distribution.agree(strategy, faces)
 
     with strategy.scope():
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
-        head = heads.create(options.head, faces.num_classes, options.embedding_size,
-                            **options.head_options)
+        head = sharding.create_head(options, faces.num_classes, strategy)
         center_loss = losses.CenterLoss(faces.num_classes, options.embedding_size,
                                         options.center_loss_alfa)
         trainer = FaceTrainer(
@@ -46,17 +46,18 @@ def main(argv=None):
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)
-    distribution.prepare(trainer, strategy, options.batch_size)
+    distribution.prepare(trainer, strategy, options.batch_size, options.remat)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
         pretrained.load_head(head, options.pretrained_model, faces.names)
     pretrained.freeze(backbone, options.freeze)
 
     plan = schedules.plan(options, len(faces))
-    run = run or runs.start(options)
-    check.write_bad_files(run.folder / "bad_files.txt", bad_files)
+    run = run or runs.start_together(options, workers)
+    if workers.is_chief:
+        check.write_bad_files(run.folder / "bad_files.txt", bad_files)
     status = fit(trainer, faces, plan, options, run, strategy, held_out, sets)
-    if status == 0:
+    if status == 0 and workers.is_chief:
         export.export_all(run.model, options.export)
     return status
 

@@ -33,6 +33,10 @@ def main(argv=None):
     strategy = distribution.strategy(options)
     faces, bad_files = prepare.training_faces(options)
     batches.check_people(faces.labels, 3 if offline else options.batch_size, options.images_per_person)
+    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
+                           options.lfw_nrof_folds)
+    workers = distribution.agree(strategy, faces)
+
     with strategy.scope():
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
@@ -41,18 +45,17 @@ def main(argv=None):
         trainer = TripletTrainer(
             backbone, triplet_loss, options.images_per_person, head,
             head_factor=options.softmax_loss_factor, weight_decay=options.weight_decay)
-    distribution.prepare(trainer, strategy, options.batch_size)
+    distribution.prepare(trainer, strategy, options.batch_size, options.remat)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
     pretrained.freeze(backbone, options.freeze)
 
-    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
-                           options.lfw_nrof_folds)
     plan = schedules.plan(options, len(faces))
-    run = run or runs.start(options)
-    check.write_bad_files(run.folder / "bad_files.txt", bad_files)
+    run = run or runs.start_together(options, workers)
+    if workers.is_chief:
+        check.write_bad_files(run.folder / "bad_files.txt", bad_files)
     status = fit(trainer, faces, plan, options, run, strategy, sets=sets)
-    if status == 0:
+    if status == 0 and workers.is_chief:
         export.export_all(run.model, options.export)
     return status
 

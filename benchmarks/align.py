@@ -14,9 +14,11 @@ import time
 
 import mtcnn
 import numpy as np
+import table
 
 from tf_facenet.align import boxes as box
 from tf_facenet.align.detect import Detector
+from tf_facenet.data import drawn
 from tf_facenet.data.images import decode
 
 
@@ -26,17 +28,41 @@ def main():
     parser.add_argument("--images", type=int, default=64, help="at most so many of each set")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    detector, package = Detector(), mtcnn.MTCNN()
-    rows = {
-        "tf_facenet": detector,
-        "mtcnn, one by one": lambda images: [call(package, image) for image in images],
-        "mtcnn, lists of 16": lambda images: [call(package, images[at : at + 16]) for at in range(0, len(images), 16)],
-    }
     print(f"{'':28}{'images':>8}{'images/s':>10}{'ratio':>14}{'boxes':>10}{'overlap':>9}")
     for name, _, folder in (text.partition(":") for text in options.sets):
         files = sorted(pathlib.Path(folder).expanduser().rglob("*.jpg"))
         images = [decode(file.read_bytes()).numpy() for file in files[:: max(len(files) // options.images, 1)]]
-        measure(name, images[: options.images], rows, options.rounds)
+        measure(name, images[: options.images], contenders(), options.rounds)
+
+
+def contenders():
+    """Name → function that finds the faces of images."""
+    package = mtcnn.MTCNN()
+    return {
+        "tf_facenet": Detector(),
+        "mtcnn, one by one": lambda images: [call(package, image) for image in images],
+        "mtcnn, lists of 16": lambda images: [call(package, images[at : at + 16]) for at in range(0, len(images), 16)],
+    }
+
+
+def rows(bench):
+    """Rows of the common table: pictures as large as LFW's."""
+    count, (name, work), (peer, theirs) = 8 if bench.quick else 32, *list(contenders().items())[:2]
+    results = in_turn(list(drawn.draw_images(range(count), [0] * count, 250)), {name: work, peer: theirs}, bench.rounds)
+    own, other = (max(rate for rate, _ in result) for result in results.values())
+    yield table.Row("find faces, 250x250", "images/s", own, peer, other)
+
+
+def in_turn(images, contenders, rounds):
+    """Name → (images a second, what was found) of each round."""
+    results = {name: [] for name in contenders}
+    for number in range(rounds + 1):  # the first is for warming up, with a few images
+        for name, work in contenders.items():
+            some = images if number else images[:16]
+            start = time.perf_counter()
+            found = work(some)
+            results[name].append((len(some) / (time.perf_counter() - start), found))
+    return {name: result[1:] for name, result in results.items()}
 
 
 def call(package, image):
@@ -45,14 +71,8 @@ def call(package, image):
 
 
 def measure(name, images, rows, rounds):
-    results = {row: [] for row in rows}
-    for number in range(rounds + 1):  # the first is for warming up, with a few images
-        for row, work in rows.items():
-            some = images if number else images[:16]
-            start = time.perf_counter()
-            found = work(some)
-            results[row].append((len(some) / (time.perf_counter() - start), found))
-    rates = {row: [rate for rate, _ in result[1:]] for row, result in results.items()}
+    results = in_turn(images, rows, rounds)
+    rates = {row: [rate for rate, _ in result] for row, result in results.items()}
     ours, theirs = results["tf_facenet"][-1][1], results["mtcnn, one by one"][-1][1]
     for row, own in rates.items():
         ratios = [mine / other for mine, other in zip(rates["tf_facenet"], own, strict=True)]

@@ -10,9 +10,11 @@ formats, from medians of `--repeats` processes in turn. Networks that torch_netw
 import math
 import statistics
 
+import table
 import throughput
 
 NETWORKS = ("mobilefacenet", "mbf", "iresnet18", "iresnet34", "iresnet50", "iresnet100")
+COMPARED = {"iresnet18": 112, "inception_resnet_v1": 160}  # in the common table, and their sizes
 OTHERS = ("small", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "inception_resnet_v1", "swin_t")
 
 
@@ -27,13 +29,13 @@ def size(name, image_size):
 
 
 def rates(task, systems, args):
-    """Median images a second of each system, and our peak memory in MB."""
+    """Median images a second, and peak memory in MB, of each system."""
     results = {system: [] for system in systems}
     for _ in range(args.repeats):
         for system in systems:
             results[system].append(throughput.run(system, task, "float32", args))
-    medians = {system: statistics.median(result["usual"] for result in results[system]) for system in systems}
-    return medians, statistics.median(result["peak"] for result in results[throughput.SYSTEMS[0]])
+    return [{system: statistics.median(result[key] for result in results[system]) for system in systems}
+            for key in ("usual", "peak")]
 
 
 def row(name, args):
@@ -44,10 +46,27 @@ def row(name, args):
     parameters, products = size(name, args.image_size)
     cells = [f"{name:20} {parameters / 1e6:8.2f} {products / 1e9:8.2f}"]
     for task in args.tasks:
-        medians, peak = rates(task, systems, args)
+        medians, peaks = rates(task, systems, args)
         best = max((medians[system] for system in systems[1:]), default=math.nan)
-        cells.append(f"{medians[ours]:9.1f} {medians[ours] / best:7.2f} {peak:7.0f}")
+        cells.append(f"{medians[ours]:9.1f} {medians[ours] / best:7.2f} {peaks[ours]:7.0f}")
     return " ".join(cells)
+
+
+def rows(bench):
+    """Rows of the common table; the peer is the faster of PyTorch's two memory formats."""
+    ours, *others = throughput.SYSTEMS
+    packages = {"iresnet18": "torch", "inception_resnet_v1": "facenet_pytorch"}
+    for name, image_size in COMPARED.items():
+        sizes = {"threads": bench.threads, "repeats": 1 if bench.quick else 3, "image_size": image_size,
+                 "batch_size": 8 if bench.quick else 32, "steps": 2 if bench.quick else 8, "backbone": name,
+                 "torch_python": bench.torch_python}
+        args = throughput.arguments("").parse_args([f"--{key}={value}" for key, value in sizes.items()])
+        theirs = others if table.has(bench.torch_python, packages[name]) else []
+        for task in args.tasks:
+            speeds, peaks = rates(task, [ours, *theirs], args)
+            best = max(theirs, key=speeds.get, default="")
+            yield table.Row(f"{task} {name}", "images/s", speeds[ours], best, speeds.get(best, math.nan), peaks[ours],
+                            peaks.get(best, math.nan))
 
 
 def main():

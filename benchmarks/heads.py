@@ -13,6 +13,7 @@ process beyond what it held when centres and velocities were there.
 
 import argparse
 import json
+import math
 import os
 import resource
 import statistics
@@ -117,7 +118,23 @@ def run(system, args):
     return json.loads(output.stdout.splitlines()[-1])
 
 
-def main():
+def rows(bench):
+    """Rows of the common table."""
+    import table
+
+    torch = table.has(bench.torch_python, "torch")
+    for classes in (100_000,) if bench.quick else (100_000, 1_000_000):
+        args = parser().parse_args([f"--classes={classes}", f"--threads={bench.threads}", "--repeats=1",
+                                    f"--torch_python={bench.torch_python}", f"--steps={2 if bench.quick else 5}"])
+        found = {system: run(system, args) for system in SYSTEMS if torch or not system.startswith("torch")}
+        for kind in ("dense", "sampled"):
+            ours, peer = found[f"ours {kind}"], found.get(f"torch {kind}", {})
+            name = f"head step, {classes:,} classes, {kind}"
+            yield table.Row(name, "s", ours["seconds"], f"torch {kind}" * bool(peer),
+                            peer.get("seconds", math.nan), ours["peak"], peer.get("peak", math.nan))
+
+
+def parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch_python", help="interpreter that has PyTorch; without it no peer")
     parser.add_argument("--classes", type=int, default=1_000_000)
@@ -128,7 +145,11 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--measure", choices=SYSTEMS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = parser().parse_args()
     if args.measure:
         measure(args)
         return

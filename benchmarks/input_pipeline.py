@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 
+import table
 import tensorflow as tf
 
 from tf_facenet import data
@@ -31,13 +32,34 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         faces = data.load(options.folder or drawn(pathlib.Path(folder)))
         faces = faces.select(slice(0, options.images))
-        rows = contenders(faces, options.threads)
-        results = {name: [] for name in rows}
-        for _ in range(options.rounds + 1):
-            for name, work in rows.items():
-                results[name].append(work())
+        results = in_turn(contenders(faces, options.threads), options.rounds)
     print(f"{len(faces)} files, {options.threads} threads, {options.rounds} rounds")
-    report({name: result[1:] for name, result in results.items()})  # the first is for warming up
+    report(results)
+
+
+def in_turn(contenders, rounds):
+    """Name → what it gave in each round but the first, which is for warming up."""
+    results = {name: [] for name in contenders}
+    for _ in range(rounds + 1):
+        for name, work in contenders.items():
+            results[name].append(work())
+    return {name: result[1:] for name, result in results.items()}
+
+
+def rows(bench):
+    """Rows of the common table."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = contenders(data.load(drawn(pathlib.Path(folder))), bench.threads)
+        kept = {name: found[name] for name in ("bare", "training, 112, crop and flip", "check.readable")}
+        yield from compared(in_turn(kept, bench.rounds))
+
+
+def compared(results):
+    """Rows of the common table: the best rates beside those of bare decoding."""
+    best = {name: max(rate for rate, _ in result) for name, result in results.items()}
+    bare = best.pop("bare")
+    for name, rate in best.items():
+        yield table.Row(f"input: {name}", "images/s", rate, "tf.io.decode_jpeg", bare)
 
 
 def parse():

@@ -69,8 +69,27 @@ def print_row(name, *arguments):
 
 
 def training(folder, options):
+    from input_pipeline import in_turn, report
+
+    results = in_turn(contenders(folder, options.threads), options.rounds)
+    print(f"\n{options.threads} threads, {options.rounds} rounds")
+    report(results)
+
+
+def rows(bench):
+    """Rows of the common table."""
+    from input_pipeline import compared, in_turn
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = contenders(pathlib.Path(folder), bench.threads)
+        kept = {"bare": found["bare"], "record file, 112, crop and flip": found["record file"]}
+        yield from compared(in_turn(kept, bench.rounds))
+
+
+def contenders(folder, threads):
+    """Name → function that handles images and returns what `input_pipeline.measure` says."""
     import tensorflow as tf
-    from input_pipeline import BATCH, drawn, report, stretch
+    from input_pipeline import BATCH, drawn, stretch
 
     from tf_facenet import data
     from tf_facenet.data import packing
@@ -81,18 +100,13 @@ def training(folder, options):
     sets = {"record file": data.load(folder / ".packed"), "folder": data.load(folder)}
     contents = tf.constant([read(sample) for sample in sets["folder"].samples])
     decoded = tf.data.Dataset.from_tensor_slices(contents).repeat().map(
-        tf.io.decode_jpeg, num_parallel_calls=options.threads)
-    rows = {"bare": stretch(decoded.prefetch(BATCH), 1),
-            "bare, in batches": stretch(decoded.batch(BATCH).prefetch(2), BATCH)}
+        tf.io.decode_jpeg, num_parallel_calls=threads)
+    found = {"bare": stretch(decoded.prefetch(BATCH), 1),
+             "bare, in batches": stretch(decoded.batch(BATCH).prefetch(2), BATCH)}
     for name, faces in sets.items():
-        rows[name] = stretch(training_batches(faces, BATCH, 112, Augmentation(random_crop=True, random_flip=True), 1,
-                                              num_threads=options.threads), BATCH)
-    results = {name: [] for name in rows}
-    for _ in range(options.rounds + 1):
-        for name, work in rows.items():
-            results[name].append(work())
-    print(f"\n{len(contents)} images, {options.threads} threads, {options.rounds} rounds")
-    report({name: result[1:] for name, result in results.items()})  # the first is for warming up
+        found[name] = stretch(training_batches(faces, BATCH, 112, Augmentation(random_crop=True, random_flip=True), 1,
+                                               num_threads=threads), BATCH)
+    return found
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ def peak(function, *arguments):
     return size / 2**20
 
 
-def selection_row(name, repeats):
+def selection(name, repeats):
+    """Triplets found, seconds and MiB of ours, and of the loop."""
     # Imported here and not above: the other interpreter reads this file too.
     from tf_facenet.training.mining import select_triplets
 
@@ -88,9 +89,13 @@ def selection_row(name, repeats):
             raise SystemExit(f"the loop finds {len(expected)} triplets, select_triplets {len(triplets)}")
         times.append((ours, theirs))
     ours, theirs = (statistics.median(side) for side in zip(*times, strict=True))
-    print(LINE.format(f"select, {name}, {len(triplets)} found", len(embeddings), f"{ours * 1e3:.0f}",
-                      f"{theirs * 1e3:.0f}", f"{theirs / ours:.1f}", f"{peak(select_triplets, *arguments):.0f}",
-                      f"{peak(facenet_select, *arguments):.0f}"), flush=True)
+    return len(triplets), (ours, peak(select_triplets, *arguments)), (theirs, peak(facenet_select, *arguments))
+
+
+def selection_row(name, repeats):
+    count, (ours, memory), (theirs, their_memory) = selection(name, repeats)
+    print(LINE.format(f"select, {name}, {count} found", PEOPLE * IMAGES, f"{ours * 1e3:.0f}", f"{theirs * 1e3:.0f}",
+                      f"{theirs / ours:.1f}", f"{memory:.0f}", f"{their_memory:.0f}"), flush=True)
 
 
 def our_loss(mining, soft):
@@ -158,7 +163,8 @@ class Worker:
         self.process.wait()
 
 
-def loss_row(mining, soft, people, addons, arguments):
+def compared_losses(mining, soft, people, addons, arguments):
+    """Median seconds, and MiB, of ours and then of tensorflow-addons if it is there."""
     workers = [Worker(sys.executable, "ours", mining, soft, people, arguments.threads)]
     if addons and arguments.tfa_python:
         workers.append(Worker(arguments.tfa_python, "addons", mining, soft, people, arguments.threads))
@@ -168,10 +174,30 @@ def loss_row(mining, soft, people, addons, arguments):
     costs = results[0, :, 1]
     if costs.max() - costs.min() > 1e-5:
         raise SystemExit(f"{mining}: the losses differ, {costs}")
-    times, memory = np.median(results[1:, :, 0], axis=0) * 1e3, results[-1, :, 2]
-    peer = [f"{times[1]:.0f}", f"{times[1] / times[0]:.1f}", f"{memory[1]:.0f}"] if len(workers) == 2 else ["-"] * 3
+    return np.median(results[1:, :, 0], axis=0), results[-1, :, 2]
+
+
+def loss_row(mining, soft, people, addons, arguments):
+    times, memory = compared_losses(mining, soft, people, addons, arguments)
+    times = times * 1e3
+    peer = [f"{times[1]:.0f}", f"{times[1] / times[0]:.1f}", f"{memory[1]:.0f}"] if len(times) == 2 else ["-"] * 3
     name = f"loss, {mining}{', soft' if soft else ''}"
     print(LINE.format(name, people * IMAGES, f"{times[0]:.0f}", *peer[:2], f"{memory[0]:.0f}", peer[2]), flush=True)
+
+
+def rows(bench):
+    """Rows of the common table."""
+    import table
+
+    for name in ("untrained", "trained"):
+        _, (ours, memory), (theirs, their_memory) = selection(name, bench.rounds)
+        yield table.Row(f"select triplets, {name}", "ms", ours * 1e3, "facenet's loop", theirs * 1e3, memory,
+                        their_memory)
+    settings = argparse.Namespace(threads=bench.threads, repeats=bench.rounds, tfa_python=bench.tfa_python)
+    for mining, people in (("semi_hard", 9 if bench.quick else 15), ("hard", PEOPLE)):
+        times, memory = compared_losses(mining, False, people, True, settings)
+        peer = ["tensorflow-addons", times[1] * 1e3] if len(times) == 2 else ["", np.nan]
+        yield table.Row(f"{mining} loss with gradient, {people * IMAGES:,} rows", "ms", times[0] * 1e3, *peer, *memory)
 
 
 def main():

@@ -10,11 +10,13 @@ peak (tracemalloc), and the resident peak of the process with its embeddings.
 """
 
 import argparse
+import functools
 import resource
 import time
 import tracemalloc
 
 import numpy as np
+import table
 
 from tf_facenet.evaluation.verification import evaluate
 
@@ -84,10 +86,7 @@ def row(num_pairs, dimensions, distance, subtract_mean, with_peer):
     embeddings, same = random_pairs(num_pairs, dimensions)
     settings = {"distance": distance, "subtract_mean": subtract_mean}
     report, ours = seconds(lambda: evaluate(embeddings, same, **settings), 3 if with_peer else 1)
-    tracemalloc.start()
-    evaluate(embeddings, same, **settings)
-    extra = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    extra = allocated(lambda: evaluate(embeddings, same, **settings)) / 1e3
     peer, ratio = "-", "-"
     if with_peer:
         (accuracy, val), peer_time = seconds(
@@ -98,7 +97,27 @@ def row(num_pairs, dimensions, distance, subtract_mean, with_peer):
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     name = distance + (", mean" if subtract_mean else "")
     print(f"{num_pairs:>9} {dimensions:>4}  {name:<16} {ours:>9.3f} {peer:>9} {ratio:>6} "
-          f"{embeddings.nbytes / 2**30:>9.2f} {extra / 2**30:>9.3f} {resident:>9.2f}", flush=True)
+          f"{embeddings.nbytes / 1e9:>9.2f} {extra:>9.3f} {resident:>9.2f}", flush=True)
+
+
+def allocated(function):
+    """MB that a call allocates at most."""
+    tracemalloc.start()
+    function()
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return size / 1e6
+
+
+def rows(bench):
+    """Rows of the common table."""
+    embeddings, same = random_pairs(6000, 128)
+    for distance, subtract_mean in (("squared-L2", False), ("cosine", True)):
+        contenders = [functools.partial(function, embeddings, same, distance=distance, subtract_mean=subtract_mean)
+                      for function in (evaluate, facenet_evaluate)]
+        (_, ours), (_, theirs) = [seconds(contender, bench.rounds) for contender in contenders]
+        name = f"verify 6,000 pairs, {distance}{', mean' * subtract_mean}"
+        yield table.Row(name, "s", ours, "facenet's loops", theirs, *map(allocated, contenders))
 
 
 def main():
@@ -106,7 +125,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=1_000_000, help="size of the second set")
     arguments = parser.parse_args()
     print(f"{'pairs':>9} {'D':>4}  {'distance':<16} {'ours s':>9} {'facenet s':>9} {'ratio':>6} "
-          f"{'input GiB':>9} {'extra GiB':>9} {'RSS GiB':>9}")
+          f"{'input GB':>9} {'extra GB':>9} {'RSS GiB':>9}")
     for num_pairs, dimensions, with_peer in ((6000, 128, True), (arguments.pairs, 512, False)):
         for distance, subtract_mean in (("squared-L2", False), ("cosine", False), ("cosine", True)):
             row(num_pairs, dimensions, distance, subtract_mean, with_peer)

@@ -17,6 +17,12 @@ tf.config.set_logical_device_configuration(
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser):
+    """Options of the torture suite, tests/torture."""
+    parser.addoption("--torture", action="store_true", help="the whole torture suite, for 20 minutes")
+    parser.addoption("--soak", type=float, default=150, help="seconds of the torture suite's long training")
+
+
 @pytest.fixture(autouse=True)
 def _plain_log():
     """Each test starts with the package's logger as an import leaves it, whatever commands ran before."""

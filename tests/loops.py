@@ -11,7 +11,9 @@ from tf_facenet import heads, losses
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import distribution, optimizers
 from tf_facenet.training.loop import Loop, Stop
+from tf_facenet.training.precision import LossScale
 from tf_facenet.training.trainer import FaceTrainer
+from tf_facenet.training.triplet_trainer import TripletTrainer
 
 CLASSES, WIDTH, BATCH, STEPS = 5, 6, 8, 6
 
@@ -29,33 +31,42 @@ class Recorder:
         self.calls.append(steps)
 
 
-def batches(scale=1.0, classes=CLASSES):
+def batches(scale=1.0, classes=CLASSES, part=(0, 1)):
+    """Endless batches, or of each the part (index, count)."""
     rng = np.random.default_rng(0)
     images = (rng.uniform(0, 255, (STEPS, BATCH, 16, 16, 3)) * scale).astype("float32")
     labels = rng.integers(0, classes, (STEPS, BATCH)).astype("int32")
+    images, labels = (np.split(array, part[1], axis=1)[part[0]] for array in (images, labels))
     return tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
 
 
-def make_loop(strategy, optimizer="MOM", accumulation_steps=1, center=True, batch_norm=True,
-              head="softmax", classes=CLASSES, **head_options):
+def make_trainer(center=True, batch_norm=True, head="softmax", classes=CLASSES, **head_options):
+    backbone = tiny.create(16, WIDTH, batch_norm=batch_norm)
+    if head == "triplets":
+        return TripletTrainer(backbone, losses.TripletLoss(0.2, "semi_hard"), 2, weight_decay=1e-3)
+    return FaceTrainer(
+        backbone, heads.create(head, classes, WIDTH, **head_options),
+        losses.CenterLoss(classes, WIDTH, alfa=0.5) if center else None,
+        center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
+
+
+def make_loop(strategy, optimizer="MOM", accumulate=1, loss_scale=None, **options):
     keras.utils.set_random_seed(1)
+    execution = {name: options.pop(name) for name in ("jit", "steps_per_execution") if name in options}
     with strategy.scope():
-        backbone = tiny.create(16, WIDTH, batch_norm=batch_norm)
-        trainer = FaceTrainer(
-            backbone, heads.create(head, classes, WIDTH, **head_options),
-            losses.CenterLoss(classes, WIDTH, alfa=0.5) if center else None,
-            center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
+        trainer = make_trainer(**options)
+        scale = LossScale(loss_scale, patience=3) if loss_scale else None
         average = optimizers.WeightAverage(trainer.averaged_variables, 0.9)
         made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
     distribution.prepare(trainer, strategy, BATCH)
-    return Loop(trainer, made, strategy, average, accumulation_steps)
+    return Loop(trainer, made, strategy, average, accumulate, loss_scale=scale, **execution)
 
 
-def train(strategy, **options):
-    loop, hooks = make_loop(strategy, **options), Recorder()
+def train(strategy, steps=STEPS, every=1, **options):
+    loop, hooks = make_loop(strategy, **options), Recorder(every)
     with Stop() as stop:
-        loop.run(batches(classes=options.get("classes", CLASSES)), STEPS, hooks, stop)
-    assert loop.step == STEPS
+        loop.run(batches(classes=options.get("classes", CLASSES), part=loop.workers.part), steps, hooks, stop)
+    assert loop.step == steps
     variables = {role: [numpy(v) for v in vs] for role, vs in loop.state().items()}
     return [terms for steps in hooks.calls for _, terms in steps], variables
 

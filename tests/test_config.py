@@ -105,6 +105,12 @@ def test_json_round_trip(tmp_path):
         config.load(SoftmaxOptions, tmp_path / "options.json")
 
 
+def test_what_only_classifiers_take(capsys):
+    with pytest.raises(SystemExit):
+        config.parse(options.TripletOptions, ["--label_smoothing", "0.1"])
+    assert "unrecognized arguments: --label_smoothing 0.1" in capsys.readouterr().err
+
+
 def test_a_short_flag():
     @dataclasses.dataclass
     class Options:
@@ -145,3 +151,29 @@ def test_help_needs_no_tensorflow(script):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
     assert f"usage: {script}.py [options]" in done.stdout
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "holds no JSON"), ("{", "holds no JSON"), ("[" * 100_000, "holds no JSON"), ("\udcff", "holds no JSON"),
+    ("[]", "holds a list; expected names and values"), ('{"batch_size": "12"}', "batch_size is '12'; expected int"),
+    ('{"batch_size": true}', "batch_size is True; expected int"), ('{"quiet": 1}', "quiet is 1; expected bool"),
+    ('{"seed": null}', "seed is None; expected int"), ('{"precision": "float8"}', "precision is 'float8'; expected "),
+    ('{"image_size": []}', "image_size|invalid literal"), ('{"data_dir": 5}', "5 is no path"),
+    ('{"model_options": [1]}', "options file"), ('{"batch_size": 0}', "--batch_size is 0"),
+])
+def test_options_files_that_are_damaged(text, message, tmp_path):
+    path = tmp_path / "options.json"
+    path.write_text(text, errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"options.json.*{message}|{message}.*options.json") as refusal:
+        config.load(SoftmaxOptions, path)
+    assert "options.json" in str(refusal.value)
+
+
+def test_names_of_older_versions(tmp_path):
+    options = config.parse(SoftmaxOptions, ["--accumulation_steps", "3", "--precision", "mixed_bfloat16"])
+    assert (options.accumulate, options.precision) == (3, "bfloat16")
+    assert config.given(SoftmaxOptions, ["--accumulation_steps", "3"]) == {"accumulate"}
+    path = tmp_path / "options.json"
+    path.write_text('{"accumulation_steps": 2, "precision": "mixed_bfloat16"}')
+    options = config.load(SoftmaxOptions, path)
+    assert (options.accumulate, options.precision) == (2, "bfloat16")

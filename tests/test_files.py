@@ -1,8 +1,11 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
+from tf_facenet import files
 from tf_facenet.files import atomic_folder, atomic_write, find
 
 
@@ -135,3 +138,35 @@ def test_a_failure_leaves_the_older_folder(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="refused"):
         write_folder(path, "new")
     assert names(tmp_path) == before
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: '.*report.txt'"), \
+            files.atomic_write(tmp_path / "report.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "holds no JSON"), (b"\xff", "holds no JSON"), ("[" * 100_000, "holds no JSON"), ("3", "holds a int; expe")])
+def test_json_that_is_none(text, message):
+    with pytest.raises(ValueError, match=f"'a.json' {message}"):
+        files.parse_json(text, "a.json")
+
+
+def test_a_lock_is_this_process_own_and_ends_with_it(tmp_path):
+    code = "import sys, time, tf_facenet.files as f; print(f.lock(sys.argv[1]), flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "True\n"
+        assert not files.lock(tmp_path / "lock")
+        other.kill()
+    assert files.lock(tmp_path / "lock")
+    assert files.lock(tmp_path / "lock")
+
+
+def test_file_systems_without_locks_let_everybody_in(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "lockf", unknown)
+    assert files.lock(tmp_path / "lock")

@@ -2,21 +2,27 @@
 
 An options class is a dataclass whose fields are made by `option` and `positional`. A field is all
 there is to an option: flag, type, default, choices, help and JSON follow from it. Groups of options
-are base classes; their docstrings title the groups in ``-h``.
+are base classes; their docstrings title the groups in ``-h``. An option "recipe" names a file of more
+of the command line, which what is typed overrides.
 """
 
 import argparse
 import ast
 import dataclasses
-import json
 import os
 import re
 import sys
 
+from tf_facenet import recipes
+from tf_facenet.files import parse_json, write_json
 
-def option(default, help, *, choices=None, type=None, short=None):
-    """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a ``False`` default makes it a switch."""
-    metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short}
+
+def option(default, help, *, choices=None, type=None, short=None, old=""):
+    """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a ``False`` default makes it a switch.
+
+    ``--no_flag`` turns off a switch that a recipe turns on; `old` is a name that it had in older versions.
+    """
+    metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -54,6 +60,11 @@ def scale(text):
     return text if text in ("auto", None) else float(text)
 
 
+def precision(text):
+    """``bfloat16``, which Keras calls ``mixed_bfloat16``."""
+    return str(text).removeprefix("mixed_")
+
+
 def settings(text):
     """``"alpha=0.5,depths=(2,2,2,2),neck=pool"`` → dict of numbers, tuples, true, false, none and text."""
     if isinstance(text, dict):  # as JSON has them
@@ -74,6 +85,8 @@ def _literal(text):
 
 def paths(text):
     """A path; given again, the flag adds another one, and the value is a list."""
+    if not all(isinstance(path, str) for path in (text if isinstance(text, list) else [text])):
+        raise ValueError(f"{text!r:.80} is no path")
     return text
 
 
@@ -124,25 +137,55 @@ def _add(group, field):
         "type": meta["type"], "choices": meta["choices"],
         "metavar": None if meta["choices"] else _METAVARS.get(meta["type"]),
         "action": _Repeatable if meta["type"] is paths else "store"}
-    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"]
+    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"] + [f"--{meta['old']}"] * bool(meta["old"])
     group.add_argument(*flags, default=field.default, help=meta["help"], **kind)
+    if field.default is False:
+        group.add_argument(f"--no_{field.name}", action="store_false", dest=field.name, default=argparse.SUPPRESS,
+                           help=argparse.SUPPRESS)
 
 
 def parse(cls, argv=None, prog=None):
     """Command line → instance of `cls`; a mistake exits with status 2 and one line."""
     made = parser(cls, prog)
+    values = vars(made.parse_args(argv))
     try:
-        return cls(**vars(made.parse_args(argv)))
+        if values.get("recipe"):
+            values |= _from_recipe(cls, values["recipe"]) | vars(_typed_parser(cls).parse_args(argv))
+        return cls(**values)
     except ValueError as error:
         made.error(str(error))
 
 
 def given(cls, argv=None):
     """Names of the options that the command line sets explicitly."""
+    return set(vars(_typed_parser(cls).parse_args(argv)))
+
+
+def _typed_parser(cls):
+    """A parser that leaves out what is not said."""
     made = parser(cls)
     for action in made._actions:
         action.default = argparse.SUPPRESS
-    return set(vars(made.parse_args(argv)))
+    return made
+
+
+def _from_recipe(cls, name):
+    """Values that a recipe sets; a mistake in it is a ValueError that says where."""
+    made, values = _typed_parser(cls), {}
+    made.error = _refuse
+    for place, words in recipes.read(name, cls.SCRIPT):
+        try:
+            new = vars(made.parse_args(words))
+            if "recipe" in new:
+                raise ValueError("a recipe cannot name another one")
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        values |= new
+    return values
+
+
+def _refuse(message):
+    raise ValueError(message)
 
 
 def to_dict(options):
@@ -151,23 +194,44 @@ def to_dict(options):
 
 
 def save(options, path):
-    """Write options as JSON."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(to_dict(options), file, indent=2)
-        file.write("\n")
+    """Write options as JSON, whole or not at all."""
+    write_json(path, to_dict(options))
 
 
 def load(cls, path):
-    """Read options that `save` wrote; unknown names are an error."""
-    with open(path, encoding="utf-8") as file:
-        values = json.load(file)
-    types = {field.name: field.metadata["type"] for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(types))
+    """Read options that `save` wrote.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, has an unknown option, or a value that an option cannot have; the message names it.
+    """
+    with open(path, "rb") as file:
+        values = parse_json(file.read(), path)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    renamed = {field.metadata.get("old"): name for name, field in fields.items()}
+    values = {renamed.get(name, name): value for name, value in values.items()}
+    unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"options file {path!r}: unknown option {unknown[0]!r}")
-    made = {image_size, settings, place}  # from what JSON holds
-    return cls(**{name: types[name](value) if types[name] in made and value is not None else value
-                  for name, value in values.items()})
+        raise ValueError(f"options file {str(path)!r}: unknown option {unknown[0]!r}")
+    try:
+        return cls(**{name: _from_json(fields[name], value) for name, value in values.items()})
+    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+        raise ValueError(f"options file {str(path)!r}: {error}") from None
+
+
+def _from_json(field, value):
+    """The value of an option, from what JSON holds; ValueError if it is of another kind."""
+    kind, choices = field.metadata["type"], field.metadata.get("choices")
+    if value is None and field.default is None:
+        return None
+    value = value if kind in _PLAIN else kind(value)
+    if type(value) not in _PLAIN.get(kind, (type(value),)) or (choices and value not in choices):
+        expected = ", ".join(map(str, choices or [kind.__name__]))
+        raise ValueError(f"{field.name} is {value!r:.80}; expected {expected}")
+    return value
+
+
+_PLAIN = {bool: (bool,), str: (str,), int: (int,), float: (int, float)}  # type of an option → types in JSON
 
 
 def run(main):

@@ -9,9 +9,21 @@ import errno
 import json
 import os
 import shutil
+import tokenize
 import uuid
+import zipfile
+import zlib
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_locks = {}  # path → handle of a file that is locked, open as long as the process lives
+# What the standard library and NumPy raise over an archive of arrays that is none, or is damaged.
+DAMAGES = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError, RuntimeError, SyntaxError,
+           tokenize.TokenError, zlib.error, zipfile.BadZipFile)
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
 
 
@@ -55,8 +67,11 @@ def atomic_write(path):
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
+    except OSError as error:  # of a file that is open already it does not say which
+        raise error if error.filename or not error.errno else OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder is gone, or not writable any more
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -90,11 +105,55 @@ def write_json(path, value):
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
+def parse_json(text, name):
+    """The dict that a JSON text holds.
+
+    Args:
+        text: str or bytes.
+        name: of its file, for the message.
+
+    Raises:
+        ValueError: it is something else, or damaged.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"'{name}' holds no JSON, or only a part of it: {error}. Write it anew.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"'{name}' holds a {type(value).__name__}; expected names and values, {{...}}. Write it anew.")
+    return value
+
+
 def write_csv(path, rows):
     """Write rows as CSV, with `atomic_write`; names of files that are not UTF-8 keep their bytes."""
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
                                                errors="surrogateescape") as file:
         csv.writer(file).writerows(rows)
+
+
+def lock(path):
+    """Take a lock that lasts as long as this process, however it ends; what it has already, it may take again.
+
+    The file stays when the process is gone, and says nothing. Other machines see the lock where the file system passes
+    locks on, as NFS 4 does; one that knows no locks (ENOLCK, ENOTSUP), or Windows, gives it to everybody.
+
+    Returns:
+        Whether no other process has it.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path = os.path.realpath(path)
+    if path in _locks or fcntl is None:
+        return True
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    _locks[path] = handle
+    return True
 
 
 def remove_leftovers(folder):

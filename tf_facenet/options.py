@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from tf_facenet.config import image_size, option, paths, place, positional, scale, settings
+from tf_facenet.config import image_size, option, paths, place, positional, precision, scale, settings
 
 # Options that may change when a run is resumed, since they do not change what is learned.
 FREE_ON_RESUME = frozenset((
@@ -10,7 +10,10 @@ FREE_ON_RESUME = frozenset((
     "keep_checkpoints", "export", "data_licence", "quiet", "nrof_preprocess_threads",
     "gpu_memory_fraction", "validate_every_n_epochs", "validate_every_n_steps", "lfw_dir",
     "lfw_pairs", "lfw_every_n_epochs", "lfw_batch_size", "lfw_nrof_folds", "lfw_distance_metric",
-    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets"))
+    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets", "strategy", "num_devices", "jit", "remat",
+    "steps_per_execution", "shard_classes"))
+# Options that say what a process is, not what its run is: never taken from the run that is resumed.
+OF_PROCESS = frozenset(("resume", "workers", "worker_index"))
 
 
 def _at_least(options, minimum, *names):
@@ -31,6 +34,8 @@ def _between(options, low, high, *names):
 class RunOptions:
     """The run."""
 
+    recipe: str = option("", "settings that go together: a name, such as casia_arcface, or a file of '--flag value' "
+                         "lines; flags beside it win, --no_FLAG turns a switch off")
     models_base_dir: str = option("runs", "folder in which each run makes its own folder")
     logs_base_dir: str = option("", "folder for events and history, if not the run's own")
     resume: str = option("", "run folder to go on with, as if it had never stopped")
@@ -56,19 +61,30 @@ class RunOptions:
 class DeviceOptions:
     """Devices and precision."""
 
-    strategy: str = option("auto", "tf.distribute strategy; auto = mirrored if there are several "
-                           "GPUs", choices=("auto", "none", "mirrored"))
-    num_devices: int = option(0, "devices of the mirrored strategy; 0 = all GPUs. Without GPUs, "
-                              "that many logical CPUs")
-    precision: str = option("float32", "dtype policy of the backbone",
-                            choices=("float32", "mixed_bfloat16"))
+    strategy: str = option("auto", "tf.distribute strategy; auto = multiworker if --workers or TF_CONFIG name several "
+                           "processes, else mirrored if there are several GPUs",
+                           choices=("auto", "none", "mirrored", "multiworker"))
+    workers: str = option("", "processes that train together, host:port,host:port, the same for all; without, "
+                          "TF_CONFIG counts, and with multiworker SLURM's variables")
+    worker_index: int = option(None, "which of them this process is, from 0", type=int)
+    num_devices: int = option(0, "devices of this process; 0 = all GPUs. Without GPUs, that many logical CPUs")
+    precision: str = option("float32", "what the backbone computes in; float16 with a scale of the loss",
+                            choices=("float32", "bfloat16", "float16"), type=precision)
+    jit: str = option("auto", "compile with XLA; auto = on a GPU", choices=("auto", "on", "off"))
+    steps_per_execution: int = option(1, "steps that TensorFlow does without coming back to Python")
     gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use")
-    accumulation_steps: int = option(1, "micro-batches that a batch is split into on each device")
+    remat: bool = option(False, "less memory, a third more time: residual blocks are computed again for the gradient")
+    accumulate: int = option(1, "micro-batches that a batch is split into on each device", old="accumulation_steps")
 
     def check(self):
         """Raise ValueError for values that cannot work."""
+        if bool(self.workers) != (self.worker_index is not None):
+            raise ValueError("--workers and --worker_index belong together: the same list for all processes, and for "
+                             "each its place in it")
+        if self.workers and self.strategy in ("none", "mirrored"):
+            raise ValueError(f"--workers need --strategy multiworker or auto, not {self.strategy}")
         _at_least(self, 0, "num_devices")
-        _at_least(self, 1, "accumulation_steps")
+        _at_least(self, 1, "accumulate", "steps_per_execution")
         _between(self, 0.01, 1.0, "gpu_memory_fraction")
 
 
@@ -89,6 +105,14 @@ class DataOptions:
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")
+    random_affine: bool = option(False, "random rotation within ±10°, scale within ±10 %% and shift within ±5 %% after "
+                                 "the crop, without black corners")
+    random_resize: float = option(0.0, "share of images that are shrunk, to a quarter at least, and enlarged again")
+    random_blur: float = option(0.0, "share of images that are blurred by a Gaussian")
+    jitter: float = option(0.0, "random factors 1 ± X of brightness, contrast and saturation; 0.2 is usual")
+    random_gray: float = option(0.0, "share of images that lose their colour")
+    random_erase: float = option(0.0, "share of images of which a rectangle is hidden")
+    random_jpeg: float = option(0.0, "share of images saved as JPEG of quality 30 to 90 and read again")
     nrof_preprocess_threads: int = option(4, "threads that decode; 0 = chosen by TensorFlow")
     strict_data: bool = option(False, "an unreadable image is an error instead of being skipped")
     exclude_file: str = option("", "CSV file whose first column names images not to train on, as tf-facenet clean "
@@ -102,6 +126,7 @@ class DataOptions:
         _at_least(self, 1, "batch_size")
         _at_least(self, 0, "nrof_preprocess_threads", "filter_min_nrof_images_per_class")
         _between(self, 0.0, 100.0, "filter_percentile")
+        _between(self, 0.0, 1.0, "random_resize", "random_blur", "jitter", "random_gray", "random_erase", "random_jpeg")
 
 
 @dataclass(kw_only=True)
@@ -151,7 +176,7 @@ class OptimizerOptions:
     learning_rate: float = option(0.1, "base rate; 0 or less = read the schedule file")
     learning_rate_schedule_file: str = option(
         "casia", "file of 'epoch: rate' lines, or one of: casia, msceleb, "
-        "retrain_tripletloss, vggface2")
+        "retrain_tripletloss, vggface2, arcface_casia")
     learning_rate_decay: str = option("exponential", "shape of the decay",
                                       choices=("exponential", "polynomial", "cosine"))
     learning_rate_decay_epochs: int = option(100, "epochs between steps of the exponential decay")
@@ -198,6 +223,8 @@ class HeadOptions:
     m3: float = option(None, "combined: subtracted from the cosine (default 0)", type=float)
     sub_centers: int = option(1, "centres of each class, of which the nearest counts")
     sample_rate: float = option(1.0, "share of the classes that a step sees (PartialFC)")
+    shard_classes: bool = option(False, "spread the centres over the devices, each with its own classes: for 100,000 "
+                                 "people and more")
     interclass_filtering_threshold: float = option(0.0, "wrong classes with a cosine above are taken for wrong "
                                                    "labels; 0 = off")
     interclass_filtering: str = option("zero", "what becomes of them: logit zero (insightface) or out of the softmax",
@@ -207,13 +234,21 @@ class HeadOptions:
     past_pi: str = option(None, "target where the widened angle passes 180 degrees: extend (default) falls on",
                           choices=("extend", "plain", "fallback"), type=str)
     easy_margin: bool = option(False, "no margin for targets at 90 degrees and more")
+    margin_warmup_steps: int = option(0, "steps, with --accumulate micro-batches, in which the margin grows from 0")
+    label_smoothing: float = option(0.0, "share of the label that all classes get alike in training; 0.1 is usual")
     annealing: bool = option(False, "sphereface: begin almost without margin, as its authors do")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        if self.shard_classes and self.head == "softmax":
+            raise ValueError("--shard_classes spreads the centres of a head with cosines, and --head softmax has none; "
+                             "expected --head arcface, cosface or another with a margin")
 
     @property
     def head_options(self):
         """Those options that differ from their defaults, and the seed of a sample, as `heads.create` takes them."""
         values = {field.name: (getattr(self, field.name), field.default)
-                  for field in fields(HeadOptions) if field.name != "head"}
+                  for field in fields(HeadOptions) if field.name not in ("head", "shard_classes")}
         given = {name: value for name, (value, default) in values.items() if value != default}
         return {**given, "seed": self.seed} if "sample_rate" in given else given
 
@@ -305,11 +340,15 @@ class SoftmaxOptions(_Checked, VerificationOptions, ValidationOptions, LossOptio
                      ModelOptions, DataOptions, DeviceOptions, RunOptions):
     """Train a face-embedding network as a classifier: softmax and center loss, or a margin head."""
 
+    SCRIPT = "train_softmax.py"  # whose recipes these options read
+
 
 @dataclass(kw_only=True)
 class TripletOptions(_Checked, VerificationOptions, TripletLossOptions, OptimizerOptions,
                      ModelOptions, DataOptions, DeviceOptions, RunOptions):
     """Train a face-embedding network by triplets."""
+
+    SCRIPT = "train_tripletloss.py"
 
 
 @dataclass(kw_only=True)

@@ -52,11 +52,25 @@ def test_without_more_words_it_is_a_saved_model_and_faces_are_drawn(folder, tmp_
     assert Embedder.load(tmp_path / "m").image_size == (20, 16)
 
 
+@pytest.mark.parametrize(("place", "accuracy"), [("left", "1.0000"), ("right", "0.")])
+def test_larger_images_are_cropped_where_one_says(folder, tmp_path, capsys, place, accuracy):
+    random = np.random.default_rng(0)
+    for file in (folder / "faces").glob("*/*.png"):
+        wide = np.concatenate([cv2.imread(str(file)), random.integers(0, 256, (20, 9, 3)).astype(np.uint8)], axis=1)
+        (tmp_path / "wide" / file.parent.name).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "wide" / file.parent.name / file.name), wide)
+    code, text, _ = status(capsys, "export", folder / "run", tmp_path / "m.tflite", "--pairs", tmp_path / "wide",
+                           "--lfw_pairs", folder / "pairs.txt", "--crop", place, "--quiet")
+    assert code == 0
+    assert f"Accuracy on 8 pairs: {accuracy}" in text
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["RUN", "m", "--format", "onnx"], "which is a name for 'saved_model'; expected one that ends in .onnx"),
     (["RUN", "m.onnx", "--quantize", "int8"], "possible are: tflite as float16 or int8"),
     (["RUN", "m", "--format", "coreml"], "Unknown export format 'coreml'"),
     (["none", "m.onnx"], "No model at 'none'"),
+    (["RUN", "m.onnx", "--crop", "middle"], "'middle' is no place: expected center"),
     (["RUN", "m.onnx", "--pairs", "none"], "No file 'pairs.txt'|no folder 'none'"),
     (["RUN", "m.tflite", "--quantize", "int8", "--calibrate", "none"], "none"),
 ])

@@ -65,6 +65,16 @@ def test_order_does_not_depend_on_the_batch_size():
     np.testing.assert_array_equal(*orders)
 
 
+@pytest.mark.parametrize("options", [{}, {"start": 3}], ids=str)
+@pytest.mark.parametrize("count", [2, 4])
+def test_parts_of_batches_make_up_the_whole(count, options):
+    """Pixels included: a part's augmentations are those of the same images in the whole batch."""
+    whole = take(training(8, augmentation=ALL, size=9, **options), 6)
+    parts = [take(training(8, augmentation=ALL, size=9, part=(index, count), **options), 6) for index in range(count)]
+    for expected, *own in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate(own, axis=1), expected)
+
+
 @pytest.mark.parametrize("start", [1, 5, 6, 12])
 def test_starting_later_is_going_on(start):
     pixels, labels = take(training(augmentation=ALL, size=9), 15)

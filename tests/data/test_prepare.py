@@ -100,3 +100,26 @@ def test_hold_out_counts(caplog):
                                               SoftmaxOptions(validation_set_split_ratio=0.3))
     assert (len(training), len(held_out)) == (2 + 3 + 4, 1 + 2 + 3)
     assert "Number of examples in validation set: 6" in caplog.text
+
+
+def test_filter_files_that_are_damaged(tmp_path):
+    import h5py
+
+    options = SoftmaxOptions(filter_filename=str(tmp_path / "filter.h5"))
+    contents = [{}, {"image_list": ["a"]}, {"image_list": ["a"], "distance_to_center": [1.0, 2.0]},
+                {"image_list": ["a"], "distance_to_center": [np.nan]}, {"image_list": 3.0, "distance_to_center": 1.0}]
+    for content in contents:
+        with h5py.File(tmp_path / "filter.h5", "w") as file:
+            for name, value in content.items():
+                file[name] = value
+        with pytest.raises(ValueError, match="--filter_filename .*filter.h5'.* Write it with tf-facenet filter"):
+            prepare.without_outliers(faces([2, 2]), options)
+    (tmp_path / "filter.h5").write_text("text")
+    with pytest.raises(ValueError, match="filter.h5' is no such file, or damaged"):
+        prepare.without_outliers(faces([2, 2]), options)
+
+
+def test_a_list_of_images_that_is_no_csv(tmp_path):
+    (tmp_path / "far.csv").write_text('image\n"' + "x" * 200_000)
+    with pytest.raises(ValueError, match="--exclude_file .*far.csv' is no CSV file: field larger than"):
+        prepare.without_listed(faces([2, 2]), str(tmp_path / "far.csv"))

@@ -86,6 +86,46 @@ def test_gradient_is_the_slope(name):
     assert np.sum(gradient * direction) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=2e-2)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("name", ["softmax", "arcface"])
+def test_label_smoothing_is_the_cross_entropy_of_softened_labels(name, smoothing):
+    """−Σ_j q_j log p_j with q = (1 − ε) onehot + ε / C; validation has hard labels."""
+    head = create(name, label_smoothing=smoothing)
+    logits = ops.convert_to_numpy(head(FEATURES, LABELS)[0]).astype("float64")
+    log_p = logits - np.log(np.sum(np.exp(logits - logits.max(1, keepdims=True)), 1, keepdims=True)) - logits.max(
+        1, keepdims=True)
+    for training, share in ((True, smoothing), (False, 0.0)):
+        q = (1 - share) * np.eye(C)[LABELS] + share / C
+        xent, _ = head.cross_entropy(FEATURES, LABELS, training=training)
+        assert float(xent) == pytest.approx(np.mean(-np.sum(q * log_p, axis=1)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"label_smoothing": 1.0}, "label_smoothing is 1.0; expected 0"),
+    ({"label_smoothing": -0.1}, "label_smoothing is -0.1; expected 0"),
+    ({"label_smoothing": 0.1, "interclass_filtering_threshold": 0.4, "interclass_filtering": "exclude"},
+     "label_smoothing gives every class a share, and interclass_filtering excludes some")])
+def test_label_smoothing_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        heads.check("arcface", **options)
+
+
+@pytest.mark.parametrize("name", sorted(heads.MARGINS))
+def test_a_margin_warms_up(name):
+    """Targets go from cos θ to what the margin makes of them; a copy goes on where its weights are."""
+    plain, warming = create(name), create(name, margin_warmup_steps=4)
+    rows = np.arange(B)
+    for step in range(6):
+        if step == 2:
+            weights = warming.get_weights()
+            warming = create(name, margin_warmup_steps=4)
+            warming.set_weights(weights)
+        target, new = (ops.convert_to_numpy(head(FEATURES, LABELS, training=True)[0])[rows, LABELS] for head in (
+            plain, warming))
+        cosine = 64 * ops.convert_to_numpy(plain.scores(FEATURES, LABELS)[0])[rows, LABELS]
+        np.testing.assert_allclose(new, cosine + min(step / 4, 1) * (target - cosine), rtol=1e-4, atol=1e-3)
+
+
 AT_THE_ENDS = {
     "zero vector": np.zeros(D), "on the centre": np.eye(D)[0], "opposite": -np.eye(D)[0],
     "huge": 1e15 * np.eye(D)[0], "tiny": 1e-20 * np.ones(D)}
@@ -124,8 +164,10 @@ def test_only_training_moves_the_state(name):
 
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("arcfase", {}, r"Unknown head 'arcfase'. Choose one of: .*arcface.*softmax"),
-    ("softmax", {"scale": 64.0}, "Head 'softmax' takes no 'scale'; it takes no options"),
+    ("softmax", {"scale": 64.0}, "Head 'softmax' takes no 'scale'; it takes label_smoothing"),
     ("cosface", {"m1": 2.0}, "Head 'cosface' takes no 'm1'; it takes .*margin"),
+    ("softmax", {"margin_warmup_steps": 9}, "Head 'softmax' takes no 'margin_warmup_steps'"),
+    ("cosface", {"margin_warmup_steps": -9}, "margin_warmup_steps is -9; expected 0"),
     ("arcface", {"margin": -0.1}, "margin is -0.1; expected 0 to 1.5708"),
     ("arcface", {"margin": 28.6}, "margin is 28.6; expected 0 to 1.5708"),
     ("cosface", {"margin": 1.5}, "margin is 1.5; expected 0 to 1"),

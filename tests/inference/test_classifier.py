@@ -111,3 +111,26 @@ def test_files_that_are_no_classifiers(content, tmp_path):
     (tmp_path / "c.npz").write_bytes(content)
     with pytest.raises(ValueError, match="is not a classifier"):
         Classifier.load(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("changes", [
+    {"centers": np.zeros((9, 4))}, {"planes": np.zeros(10)}, {"offsets": np.zeros(3)}, {"centers": np.float32(1)},
+    {"planes": np.full((10, 64), np.nan)}, {"names": np.zeros(1, np.uint8)}, {"threshold": np.array("x")},
+    {"sharpness": np.zeros(2)}, {"model_id": np.array(7)}, {"offsets": np.zeros(10, complex)}])
+def test_arrays_that_do_not_fit(classifier, changes, tmp_path):
+    classifier.save(tmp_path / "people.npz")
+    with np.load(tmp_path / "people.npz", allow_pickle=False) as arrays:
+        np.savez(tmp_path / "other.npz", **{**arrays, **changes})
+    with pytest.raises(ValueError, match="other.npz' is not a classifier"):
+        Classifier.load(tmp_path / "other.npz")
+
+
+def test_an_archive_that_points_before_its_beginning(classifier, tmp_path):
+    """The module zipfile answers with an OSError of its own."""
+    classifier.save(tmp_path / "people.npz")
+    content = bytearray((tmp_path / "people.npz").read_bytes())
+    at = content.rindex(b"PK\5\6") + 16
+    content[at:at + 4] = (2**32 - 2).to_bytes(4, "little")
+    (tmp_path / "people.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="people.npz' is not a classifier"):
+        Classifier.load(tmp_path / "people.npz")

@@ -128,7 +128,7 @@ def test_damaged_files(tmp_path):
     folder = tmp_path / "gallery"
     Gallery(np.eye(3), ["a", "b", "c"]).save(folder)
     (folder / DESCRIPTION).write_text(json.dumps({"model_id": "", "names": ["a"]}))
-    with pytest.raises(ValueError, match="different numbers of rows"):
+    with pytest.raises(ValueError, match="has another kind or number of values"):
         Gallery.load(folder)
     (folder / "codes.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match="is damaged"):
@@ -137,3 +137,34 @@ def test_damaged_files(tmp_path):
     (folder / DESCRIPTION).write_text("{}")
     with pytest.raises(ValueError, match="is damaged"):
         Gallery.load(folder)
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("rows.npy", b""), ("rows.npy", b"\x93NUMPY\x01\0\x0a\0{'descr':\n"), ("rows.npy", np.eye(2, 3)),
+    ("rows.npy", np.zeros(2, np.float32)), ("codes.npy", np.zeros((2, 4), np.int8)), ("scales.npy", np.zeros((2, 1))),
+    ("errors.npy", np.zeros(2, complex)), (DESCRIPTION, b'{"names": 3, "model_id": ""}'), (DESCRIPTION, b"[]"),
+    (DESCRIPTION, b"[" * 100_000), (DESCRIPTION, b'{"names": ["a", 1], "model_id": ""}'), (DESCRIPTION, b"{}"),
+    (DESCRIPTION, b'{"names": ["a", "b"], "model_id": null}')])
+def test_files_of_another_kind(name, content, tmp_path):
+    Gallery(np.eye(2, 3), ["a", "b"]).save(tmp_path / "gallery")
+    if isinstance(content, bytes):
+        (tmp_path / "gallery" / name).write_bytes(content)
+    else:
+        np.save(tmp_path / "gallery" / name, content)
+    with pytest.raises(ValueError, match="gallery' is damaged.*Make it again"):
+        Gallery.load(tmp_path / "gallery")
+
+
+@pytest.mark.filterwarnings("ignore:builtin type swig.*:DeprecationWarning", "ignore:numpy.core:DeprecationWarning")
+def test_rows_handed_to_faiss(tmp_path):
+    faiss = pytest.importorskip("faiss")
+    rows, names = people()
+    Gallery(rows, names).save(tmp_path / "gallery")
+    gallery = Gallery.load(tmp_path / "gallery")
+    queries = unit(rows[::97] + 0.05)
+    index = faiss.IndexFlatIP(gallery.rows.shape[1])
+    index.add(gallery.rows)
+    similarities, places = index.search(queries, 10)
+    expected, own = gallery.search(queries, 10)
+    np.testing.assert_array_equal(places, own)
+    np.testing.assert_allclose(similarities, expected, atol=1e-5)

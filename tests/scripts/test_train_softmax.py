@@ -43,12 +43,13 @@ def run(tmp_path_factory):
         "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1",
         "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
         "--lfw_distance_metric", "1", "--lfw_use_flipped_images", "--lfw_subtract_mean",
-        "--log_histograms", "--export", "saved_model", "--model_options", "batch_norm=true")
+        "--log_histograms", "--export", "saved_model,onnx,tflite", "--model_options", "batch_norm=true")
 
 
 @pytest.mark.parametrize("arguments", [
     "arcface --scale 16 --margin 0.3 --sub_centers 2 --sample_rate 0.8 --interclass_filtering_threshold 0.4",
-    "adaface --scale auto --easy_margin", "sphereface --margin 4 --annealing --past_pi fallback"])
+    "adaface --scale auto --easy_margin --margin_warmup_steps 4 --label_smoothing 0.1 --jitter 0.2 --random_erase 0.5",
+    "sphereface --margin 4 --annealing --past_pi fallback"])
 def test_margin_heads_train_validate_and_resume(tmp_path, arguments):
     options = ["--head", *arguments.split(), "--data_dir", "drawn:people=15,images=5,size=32",
                "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1"]
@@ -118,7 +119,16 @@ def test_the_model_knows_what_it_needs(run):
     assert metadata["options"]["optimizer"] == "ADAM"
     assert json.loads((run / "metadata.json").read_text())["class_names"] == metadata["class_names"]
     assert Embedder.load(run).embed(np.zeros((2, 32, 32, 3), "uint8")).shape == (2, 8)
-    assert Embedder.load(run / "saved_model").image_size == (32, 32)
+
+
+def test_the_exports_are_the_model(run):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    model = Embedder.load(run)
+    for name in ("saved_model", "model.onnx", "model.tflite"):
+        export = Embedder.load(run / name)
+        np.testing.assert_allclose(export.embed(pixels), model.embed(pixels), atol=1e-4)
+        assert export.metadata["class_names"] == model.metadata["class_names"]
+        assert export.threshold == pytest.approx(model.threshold)
 
 
 def test_console_lines_are_facenets(tmp_path, capsys):

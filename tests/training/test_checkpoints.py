@@ -1,3 +1,4 @@
+import io
 import json
 import zipfile
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from keras.ops import convert_to_numpy as numpy
 
-from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.checkpoints import Checkpoints, read_arrays
 from tf_facenet.training.loop import NonFiniteError
 
 
@@ -89,10 +90,54 @@ def test_a_full_disk_leaves_the_previous_one(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np.lib.format, "write_array", full)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(OSError, match="No space left on device.*checkpoint-000000005.npz is intact"):
         checkpoints.save(state(10), 10)
     monkeypatch.undo()
     restored = state(0)
     assert checkpoints.restore(restored)["step"] == 5
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000005.npz"]
+
+
+def rewrite(path, **changes):
+    """The same archive with other members, whose checksums are right; None = missing."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | changes
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+def array(values):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, values, allow_pickle=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("changes", [
+    {"manifest.json": b"{"}, {"manifest.json": b"[]"}, {"manifest.json": b"[" * 100_000}, {"manifest.json": None},
+    {"manifest.json": b'{"format": 1, "step": "x", "variables": {}}'}, {"manifest.json": b'{"format": 1, "step": 1}'},
+    {"model/0000.npy": None}, {"model/0000.npy": b""}, {"model/0000.npy": b"\x93NUMPY\x01\0\x0a\0{'descr':\n"},
+    {"model/0000.npy": array(np.array([None] * 6, object).reshape(2, 3))}, {"model/0000.npy": array(np.zeros(5))}])
+def test_archives_of_something_else_are_passed_over(changes, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state(5), 5)
+    rewrite(checkpoints.save(state(10), 10), **changes)
+    restored = state(0)
+    assert checkpoints.restore(restored)["step"] == 5
+    assert values(restored) == [5, 5, 5]
+
+
+def test_checkpoints_of_a_later_version(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    rewrite(checkpoints.save(state(5), 5), **{"manifest.json": b'{"format": 2, "step": 5}'})
+    with pytest.raises(ValueError, match="has the format 2, this version reads 1"):
+        checkpoints.restore(state(0))
+
+
+def test_arrays_of_a_damaged_checkpoint(tmp_path):
+    path = Checkpoints(tmp_path).save(state(5), 5)
+    rewrite(path, **{"manifest.json": b"{}"})
+    with pytest.raises(ValueError, match="checkpoint-000000005.npz' is damaged"):
+        read_arrays(path, "model")

@@ -64,3 +64,10 @@ def test_people_without_a_centre_leave_the_head_new(saved):
 def test_a_run_without_checkpoints_or_centres(tmp_path):
     with pytest.raises(OSError, match="has no checkpoint; expected the folder of a finished"):
         cleaning.read_centers(tmp_path, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"hello", b"\x93NUMPY\x01\0\x0a\0{'descr':\n"])
+def test_damaged_centers(content, tmp_path):
+    (tmp_path / cleaning.CENTERS).write_bytes(content)
+    with pytest.raises(ValueError, match=r"dominant_centers.npz' is damaged .* tf-facenet clean"):
+        cleaning.read_dominant(tmp_path / cleaning.CENTERS, ["a"])

@@ -35,7 +35,7 @@ def test_micro_batches_equal_whole_batches():
     """Without what depends on the split: batch statistics, and centres that move in between."""
     one = tf.distribute.get_strategy()
     assert_same(train(one, batch_norm=False, center=False),
-                train(one, batch_norm=False, center=False, accumulation_steps=4), 1e-5)
+                train(one, batch_norm=False, center=False, accumulate=4), 1e-5)
 
 
 def test_micro_batches_on_two_replicas_equal_those_on_one(two_devices):
@@ -44,12 +44,12 @@ def test_micro_batches_on_two_replicas_equal_those_on_one(two_devices):
     Images are dealt in order, so that the parts are others; without batch statistics and moving
     centres that makes no difference.
     """
-    options = {"accumulation_steps": 2, "batch_norm": False, "center": False}
+    options = {"accumulate": 2, "batch_norm": False, "center": False}
     assert_same(train(tf.distribute.get_strategy(), **options), train(two_devices, **options), 2e-5)
 
 
 def test_micro_batches_with_synchronised_batch_norm(two_devices):
-    terms, _ = train(two_devices, accumulation_steps=2)
+    terms, _ = train(two_devices, accumulate=2)
     assert len(terms) == STEPS
     assert all(np.isfinite(list(each.values())).all() for each in terms)
 
@@ -65,6 +65,38 @@ def test_hooks_get_all_steps_in_groups():
     with Stop() as stop:
         loop.run(batches(), STEPS, hooks, stop)
     assert [[step for step, _ in steps] for steps in hooks.calls] == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("options", [{"steps_per_execution": 4}, {"jit": True}], ids=str)
+def test_other_ways_to_execute_do_the_same(options):
+    """Of six steps and hooks every three: groups of three, since somebody looks in between."""
+    one = tf.distribute.get_strategy()
+    assert_same(train(one, every=3), train(one, every=3, **options), 1e-6 if "jit" not in options else 1e-5)
+
+
+def test_several_steps_at_once_on_two_replicas(two_devices):
+    assert_same(train(two_devices, every=3), train(two_devices, every=3, steps_per_execution=2), 1e-7)
+
+
+@pytest.mark.parametrize(("size", "last", "groups"), [
+    (1, 4, [1, 1, 1, 1]), (3, 8, [3, 2, 3]), (10, 7, [5, 2]), (5, 12, [5, 5, 2])])
+def test_groups_of_steps_end_where_somebody_looks(size, last, groups):
+    loop, hooks = make_loop(tf.distribute.get_strategy(), steps_per_execution=size), Recorder(every=5)
+    for expected in groups:
+        assert loop._group_size(hooks, last) == expected
+        loop.step += expected
+    assert loop.step == last
+
+
+@pytest.mark.parametrize(("count", "signals", "asked", "stopped", "signal_after"), [
+    (1, None, False, False, None), (1, signal.SIGINT, False, True, signal.SIGINT),
+    (2, signal.SIGINT, False, False, signal.SIGINT),  # noted, but the others do not know yet
+    (2, None, True, True, signal.SIGTERM), (2, signal.SIGINT, True, True, signal.SIGINT)])
+def test_workers_stop_when_all_know(count, signals, asked, stopped, signal_after):
+    loop, stop = make_loop(tf.distribute.get_strategy()), Stop()
+    loop.workers.count, stop.signal = count, signals
+    assert loop._stopped(stop, asked) is stopped
+    assert stop.signal == signal_after
 
 
 def test_nan_names_its_step():

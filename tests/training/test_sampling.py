@@ -52,7 +52,7 @@ def test_slots_begin_as_the_optimizer_begins_them():
 
 @pytest.mark.parametrize("options", [
     {}, {"optimizer": "ADAM"}, {"sub_centers": 2}, {"head": "adaface"},
-    {"accumulation_steps": 2, "batch_norm": False}], ids=lambda options: "-".join(map(str, options)) or "plain")
+    {"accumulate": 2, "batch_norm": False}], ids=lambda options: "-".join(map(str, options)) or "plain")
 def test_two_replicas_equal_one_device(two_devices, options):
     one = train(tf.distribute.get_strategy(), **{**SAMPLED, **options})
     assert_same(one, train(two_devices, **{**SAMPLED, **options}), 2e-5)

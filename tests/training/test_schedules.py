@@ -83,3 +83,9 @@ def test_a_file_that_stops_at_once(tmp_path):
     path.write_text("0: 0.1\n1: -\n")
     with pytest.raises(ValueError, match="stops at epoch 1; the first epoch is 1"):
         rates([0], learning_rate=0, learning_rate_schedule_file=str(path))
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "rates.txt").write_bytes(b"0: 0.1\n\xff\xfe\n")
+    with pytest.raises(ValueError, match="rates.txt', line 2: expected 'epoch: rate'"):
+        schedules.read_schedule(str(tmp_path / "rates.txt"))

@@ -90,3 +90,11 @@ def test_what_cannot_be_compared(path, tmp_path, monkeypatch):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     said = comparison.report(tmp_path / "model.pt", converted())
     assert said.startswith("Not compared: of originals only ONNX files can be run")
+
+
+def test_a_type_that_does_not_exist(path):
+    model = onnx.load(path)
+    model.graph.initializer[0].data_type = 44
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match="net.onnx' is no ONNX file"):
+        source.read(path)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.config import option, positional
+from tf_facenet.config import option, place, positional
 
 
 @dataclass(kw_only=True)
@@ -17,6 +17,9 @@ class Options:
     calibrate: str = option("drawn", "int8: faces like those that the network will see, as --data_dir takes them")
     pairs: str = option("drawn", "images of the pairs to compare on, as --lfw_dir takes them")
     lfw_pairs: str = option("pairs.txt", "pairs file; also looked for in and beside --pairs")
+    crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or "
+                         "DOWN,ACROSS, shares from 0 to 1; left for faces on the 112x96 template in wider images",
+                         type=place)
     quiet: bool = option(False, "no progress bar")
 
     def __post_init__(self):
@@ -40,7 +43,7 @@ def run(options):
     if options.quantize == "int8" and options.calibrate == "drawn":
         print("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")
     proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,
-                           calibrate=options.calibrate, quiet=options.quiet)
+                           calibrate=options.calibrate, place=options.crop, quiet=options.quiet)
     height, width = metadata["image_size"]
     print(f"Exported {options.model} to {options.out}: pixels [B, {height}, {width}, 3] → "
           f"embeddings [B, {metadata['embedding_size']}], norm [B]")

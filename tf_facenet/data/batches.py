@@ -6,31 +6,22 @@ parallel stage of single images, and a file that cannot be read concerns its own
 
 import logging
 import os
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import images
+from tf_facenet.data import augment, images
+from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.samples import Samples
 
 MAX_ROTATION = 10.0  # degrees
+NO_IMAGE = "No image of a batch can be read:"
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Which random changes images go through, by default none; and where they are cropped if not at random."""
-
-    random_crop: bool = False
-    random_flip: bool = False
-    random_rotate: bool = False
-    place: tuple = (0.5, 0.5)  # see `images.crop`
-
-
-def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
-                     num_threads=None, images_per_person=0):
+def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,  # noqa: PLR0913  (facts of a batch)
+                     num_threads=None, images_per_person=0, part=(0, 1)):
     """Endless shuffled batches; each pass over the faces has each image once, in its own order.
 
     With `images_per_person` K, a batch is people drawn at random, one after the other, each with up
@@ -49,9 +40,11 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
         start: number of the first batch.
         num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
         images_per_person: K; 0 = images as they come.
+        part: (index, count): only this part of each batch, the same images in the same places as in the whole;
+            count divides B.
 
     Returns:
-        `tf.data.Dataset` of (images uint8 [B, height, width, 3], labels int32 [B]).
+        `tf.data.Dataset` of (images uint8 [B, height, width, 3], labels int32 [B]), of a part [B / count, …].
 
     Raises:
         ValueError: there are no faces, or `batch_size` is not positive, or K images of each person
@@ -62,16 +55,20 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
     loader = _Loader(faces.samples, image_size, augmentation)
     labels = _constant(faces.labels, tf.int32)
 
+    size = batch_size // part[1]
+    own = slice(part[0] * size, (part[0] + 1) * size)
+
     def batch(step, rows):
-        draws = tf.random.stateless_uniform([batch_size, _Loader.NUM_DRAWS], [2 * seed + 1, step])
+        rows = rows[own]
+        draws = tf.random.stateless_uniform([batch_size, NUM_DRAWS], [2 * seed + 1, step])[own]
         pixels, places = loader(rows, draws)
         lost = loader.names_of_lost(rows, places)
-        tf.debugging.Assert(tf.size(places) > 0, ["No image of a batch can be read:", lost])
+        tf.debugging.Assert(tf.size(places) > 0, [NO_IMAGE, lost])
         pixels, places = tf.cond(tf.size(lost) > 0, lambda: _fill(pixels, places, lost),
                                  lambda: (pixels, places))
-        pixels = tf.ensure_shape(pixels, [batch_size, *images.height_width(image_size), 3])
-        places = tf.ensure_shape(places, [batch_size])
-        return pixels, tf.gather(labels, tf.gather(rows, places))
+        pixels = tf.ensure_shape(pixels, [size, *images.height_width(image_size), 3])
+        places = tf.ensure_shape(places, [size])
+        return _changed(pixels, augmentation, draws), tf.gather(labels, tf.gather(rows, places))
 
     steps = tf.data.Dataset.range(start, tf.int64.max)
     rows = (_people(faces.labels, batch_size, images_per_person, seed, start) if images_per_person
@@ -97,18 +94,18 @@ def evaluation_batches(samples, batch_size, image_size, num_threads=None, place=
         tf.errors.InvalidArgumentError: while iterating, if an image cannot be read; it names it.
     """
     _check(len(samples), batch_size)
-    return _in_order(_Loader(samples, image_size, Augmentation(place=place)),
-                     tf.zeros([len(samples), _Loader.NUM_DRAWS]), batch_size, num_threads)
+    return _in_order(_Loader(samples, image_size, Augmentation(place=place)), batch_size, num_threads)
 
 
-def _in_order(loader, draws, batch_size, num_threads):
+def _in_order(loader, batch_size, num_threads=None, draws=None):
     def batch(rows):
-        pixels, places = loader(rows, tf.gather(draws, rows))
+        own = tf.zeros([tf.size(rows), NUM_DRAWS]) if draws is None else tf.gather(draws, rows)
+        pixels, places = loader(rows, own)
         lost = loader.names_of_lost(rows, places)
         tf.debugging.Assert(tf.size(lost) == 0, ["These images cannot be read:", lost])
-        return pixels
+        return _changed(pixels, loader.augmentation, own)
 
-    return _parallel(tf.data.Dataset.range(len(draws)).batch(batch_size), batch, num_threads)
+    return _parallel(tf.data.Dataset.range(loader.count).batch(batch_size), batch, num_threads)
 
 
 def augmented_images(samples, image_size, augmentation, seed, batch_size=100):
@@ -127,9 +124,9 @@ def augmented_images(samples, image_size, augmentation, seed, batch_size=100):
     Raises:
         tf.errors.InvalidArgumentError: an image cannot be read; it names it.
     """
-    draws = tf.random.stateless_uniform([len(samples), _Loader.NUM_DRAWS], seed)
+    draws = tf.random.stateless_uniform([len(samples), NUM_DRAWS], seed)
     return np.concatenate([batch.numpy() for batch in _in_order(
-        _Loader(samples, image_size, augmentation), draws, batch_size, None)])
+        _Loader(samples, image_size, augmentation), batch_size, draws=draws)])
 
 
 class _Loader:
@@ -138,7 +135,7 @@ class _Loader:
     NUM_DRAWS = 4  # random numbers for each image: crop y, crop x, flip, rotation
 
     def __init__(self, samples, image_size, augmentation):
-        self.references = Samples.of(samples)
+        self.references, self.count = Samples.of(samples), len(samples)
         are_paths = self.references.are_paths
         self.are_paths, self.kinds = _constant(are_paths), set(are_paths.tolist())
         # Without record files the graph can do it all.
@@ -150,7 +147,7 @@ class _Loader:
 
         Args:
             rows: int64 [B].
-            draws: float32 [B, NUM_DRAWS], uniform in [0, 1).
+            draws: float32 [B, at least NUM_DRAWS], uniform in [0, 1).
 
         Returns:
             ``(pixels, places)``: uint8 [n, height, width, 3] and the places int64 [n] of these
@@ -185,6 +182,9 @@ class _Loader:
         if len(self.kinds) > 1:
             return tf.cond(is_path, lambda: tf.io.read_file(source), lambda: source)
         return tf.io.read_file(source) if True in self.kinds else source
+
+
+NUM_DRAWS = _Loader.NUM_DRAWS + augment.NUM_DRAWS
 
 
 def _shuffled(count, batch_size, seed, start):
@@ -245,6 +245,15 @@ def _parallel(dataset, function, num_threads):
     threads = num_threads or tf.data.AUTOTUNE
     dataset = dataset.map(function, num_parallel_calls=threads, deterministic=True)
     return dataset.prefetch(2)  # left to itself it would grow to half of the memory
+
+
+def _changed(pixels, augmentation, draws):
+    """Images after the changes that `augment` makes of them as arrays."""
+    if not augmentation.changes:
+        return pixels
+    changed = tf.numpy_function(lambda pixels, draws: augment.change(pixels, augmentation, draws),
+                                [pixels, draws[:, _Loader.NUM_DRAWS:]], tf.uint8)
+    return tf.ensure_shape(changed, pixels.shape)
 
 
 def _fill(pixels, places, lost):

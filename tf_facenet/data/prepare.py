@@ -106,7 +106,11 @@ def without_listed(faces, path):
         ValueError: it names images, but none of these.
     """
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        listed = {row[0] for row in list(csv.reader(file))[1:] if row}
+        try:
+            listed = {row[0] for row in list(csv.reader(file))[1:] if row}
+        except csv.Error as error:
+            raise ValueError(f"--exclude_file {path!r} is no CSV file: {error}. Expected a line a row, the name of "
+                             "an image first") from None
     keep = np.array([sample not in listed for sample in faces.samples])
     if listed and keep.all():
         raise ValueError(f"--exclude_file {path!r} names no image of --data_dir, but for example "
@@ -126,9 +130,7 @@ def without_outliers(faces, options):
         OSError: the file is not HDF5.
         ValueError: it names none of the images.
     """
-    with h5py.File(options.filter_filename) as file:
-        names = [name.decode() if isinstance(name, bytes) else name for name in file["image_list"]]
-        distances = np.asarray(file["distance_to_center"])
+    names, distances = _distances(options.filter_filename)
     far = {name for name, distance in zip(names, distances, strict=True)
            if distance >= distance_percentile(distances, options.filter_percentile)}
     if not set(names).intersection(faces.samples):
@@ -139,6 +141,23 @@ def without_outliers(faces, options):
     touched = np.bincount(faces.labels[~keep], minlength=faces.num_classes) > 0
     small = touched & (counts < options.filter_min_nrof_images_per_class)
     return faces.select(keep & ~small[faces.labels])
+
+
+def _distances(path):
+    """Names of images and their distances in a filter file."""
+    try:
+        with h5py.File(path) as file:
+            names = [name.decode() if isinstance(name, bytes) else name for name in file["image_list"]]
+            distances = np.asarray(file["distance_to_center"], float)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"--filter_filename {path!r} is no such file, or damaged: {error}. Write it with tf-facenet "
+                         "filter") from error
+    if not names or distances.shape != (len(names),) or not np.isfinite(distances).all():
+        raise ValueError(f"--filter_filename {path!r} has {len(names)} names and distances {distances.shape}; expected "
+                         "a finite number for each name. Write it with tf-facenet filter")
+    return names, distances
 
 
 def distance_percentile(distances, percentile):

@@ -65,13 +65,14 @@ def drawn_pairs(image_size):
     return drawn.draw_pairs(people=40, images=5, size=drawn_size(image_size), pairs_per_fold=30)
 
 
-def prove(model, path, pairs, quiet=True):
+def prove(model, path, pairs, place=batches.Augmentation.place, quiet=True):
     """Compare an export with the network that it was made of.
 
     Args:
         model: `keras.Model`, pixels [B, H, W, 3] → features [B, D].
         path: the export, as `inference.runners.load` takes it.
         pairs: `data.pairs.Pairs`.
+        place: where larger images are cropped, see `data.images.crop`.
         quiet: no progress bar.
 
     Returns:
@@ -85,7 +86,7 @@ def prove(model, path, pairs, quiet=True):
     images, rows = np.unique(pairs.images, return_inverse=True)
     before, after = [], []
     with Progress(len(images), "Comparing", quiet) as bar:
-        for pixels in read(images, model.inputs[0].shape[1:3]):
+        for pixels in read(images, model.inputs[0].shape[1:3], place):
             before.append(reference.embed(tf.cast(pixels, tf.float32))["embeddings"].numpy())
             after.append(unit_rows(exported(pixels)).numpy())
             bar.update(sum(map(len, after)))
@@ -94,10 +95,10 @@ def prove(model, path, pairs, quiet=True):
     return Proof(float(np.abs(after - before).max()), *accuracies, len(pairs))
 
 
-def read(images, image_size):
+def read(images, image_size, place=batches.Augmentation.place):
     """Batches of pixels uint8 [≤ B, H, W, 3] of paths or encoded images; OSError for one that cannot be read."""
     try:
-        yield from batches.evaluation_batches(images, BATCH, tuple(image_size))
+        yield from batches.evaluation_batches(images, BATCH, tuple(image_size), place=place)
     except tf.errors.InvalidArgumentError as error:
         names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
         raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_facenet import data
+from tf_facenet.data.batches import Augmentation
 from tf_facenet.export import FORMATS, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.inference.model_file import SAVED_MODEL, describe
@@ -15,7 +16,7 @@ CALIBRATION = 200  # images at most; more change the ranges no more
 _PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}  # of a SavedModel
 
 
-def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn", quiet=True):
+def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn", place=Augmentation.place, quiet=True):
     """Export a network and compare what was written with Keras.
 
     The file or folder appears, or replaces an older one, once it is complete and right.
@@ -27,6 +28,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
         pairs: `data.pairs.Pairs` to compare on; None draws some.
         quantize: "", or a type of numbers that the format takes.
         calibrate: faces like those that an int8 network will see, as `data.load` takes them; "drawn" draws some.
+        place: where larger images are cropped, see `data.images.crop`.
         quiet: no progress bar.
 
     Returns:
@@ -46,22 +48,22 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     if quantize:
         metadata, options = {**metadata, "quantize": quantize}, {"quantize": quantize}
     if quantize == "int8":
-        options["images"] = _calibration_images(calibrate, metadata["image_size"])
+        options["images"] = _calibration_images(calibrate, metadata["image_size"], place)
     write = getattr(importlib.import_module(FORMATS[name].module), name)
     with (atomic_folder if folder else atomic_write)(path) as temporary:
         write(network.embedding_module(network.prepared(model)), metadata, temporary, **options)
-        found = proof.prove(model, temporary, pairs, quiet)
+        found = proof.prove(model, temporary, pairs, place, quiet)
         found.check(path, quantize)
     return found
 
 
-def _calibration_images(source, image_size):
+def _calibration_images(source, image_size, place):
     """Evenly spread images of a data set: uint8 [N, H, W, 3]."""
     if source == "drawn":
         source = f"drawn:people={CALIBRATION},images=1,size={proof.drawn_size(image_size)}"
     samples = data.load(source).samples
     rows = np.linspace(0, len(samples) - 1, min(len(samples), CALIBRATION)).astype(int)
-    return np.concatenate(list(proof.read([samples[row] for row in rows], image_size)))
+    return np.concatenate(list(proof.read([samples[row] for row in rows], image_size, place)))
 
 
 def _check_folder(folder):

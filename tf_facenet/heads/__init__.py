@@ -38,17 +38,18 @@ def create(name, num_classes, embedding_size, **options):
     Raises:
         ValueError: no such head, an option that it does not take, or one out of range.
     """
-    head = _make(name, num_classes, options)
+    head = make(name, num_classes, **options)
     head.build((None, embedding_size))
     return head
 
 
 def check(name, **options):
     """Raise ValueError for what `create` would refuse, before the classes are known."""
-    _make(name, 1_000_000, options)
+    make(name, 1_000_000, **options)
 
 
-def _make(name, num_classes, options):
+def make(name, num_classes, **options):
+    """What `create` does, without building: the head has no centres yet."""
     head = lookup(HEADS, name, "head")
     own = _arguments(head) - {"num_classes", "margin", "name"}
     margin = _arguments(MARGINS[name]) if name in MARGINS else set()

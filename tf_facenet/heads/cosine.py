@@ -55,6 +55,9 @@ class CosineHead(Head):
 
     def _check(self):
         lookup(_FILTERS, self.interclass_filtering, "interclass_filtering")
+        if self.label_smoothing and self.interclass_filtering_threshold and self.interclass_filtering == "exclude":
+            raise ValueError("label_smoothing gives every class a share, and interclass_filtering excludes some; choose"
+                             " one, or interclass_filtering zero")
         if not 0 < self.scale <= 1000:
             raise ValueError(f"scale is {self.scale}; expected above 0 up to 1000, such as 64, or 32 "
                              "for a few thousand classes. 'auto' needs at least 3 classes")
@@ -90,6 +93,7 @@ class CosineHead(Head):
                 name="sampled_classes", shape=(self.num_sampled,), initializer="zeros",
                 dtype="int32", trainable=False, aggregation="only_first_replica")
             self.seed_generator = keras.random.SeedGenerator(self.seed)
+            self.transient = frozenset(map(id, (self.sampled_centers, self.sampled_classes)))
         self.built = True
 
     def draw(self, labels):
@@ -112,27 +116,44 @@ class CosineHead(Head):
         rows = ops.cast(classes, "int32")[:, None] * self.sub_centers + ops.arange(self.sub_centers)
         return ops.reshape(rows, (-1,))
 
+    def fill(self, rows):
+        """Give the centres the values rows [C·K, D]."""
+        self.centers.assign(rows)
+
     def scores(self, features, labels, training=False):
         centers, targets = self.centers, ops.cast(labels, "int32")
         if training and self.samples:
             centers = self.sampled_centers
             targets = ops.searchsorted(self.sampled_classes, targets)
+        return self.nearness(features, centers), targets
+
+    def nearness(self, features, centers):
+        """Cosine of each feature [B, D] to the nearest centre [C'·K, D] of each class: [B, C']."""
         cosines = angles.cosines(ops.cast(features, "float32"), centers)
         if self.sub_centers > 1:
             classes = cosines.shape[1] // self.sub_centers
             cosines = ops.max(ops.reshape(cosines, (-1, classes, self.sub_centers)), axis=-1)
-        return cosines, targets
+        return cosines
 
     def logits(self, scores, targets, features, training=False):
         cosine = ops.take_along_axis(scores, targets[:, None], axis=1)[:, 0]
-        norm = angles.norms(ops.cast(features, "float32"))
-        target = self.margin(cosine, norm, training=training)
-        logits = self.scale * self.margin.others(scores, cosine)
-        if self.interclass_filtering_threshold:
-            filtered = _FILTERS[self.interclass_filtering]
-            logits = ops.where(scores > self.interclass_filtering_threshold, filtered, logits)
+        target = self.target_logits(cosine, features, training)
+        logits = self.other_logits(scores, cosine)
         places = ops.stack([ops.arange(ops.shape(targets)[0], dtype="int32"), targets], axis=1)
-        return ops.scatter_update(logits, places, self.scale * target)
+        return ops.scatter_update(logits, places, target)
+
+    def target_logits(self, cosine, features, training=False):
+        """Logits [B] of the targets, from their cosines [B] and the features [B, D]."""
+        norm = angles.norms(ops.cast(features, "float32"))
+        return self.scale * self.margin(cosine, norm, training=training)
+
+    def other_logits(self, scores, cosine):
+        """Logits [B, C'] of all scores as if none was the target's; cosine [B] is that of the targets."""
+        logits = self.scale * self.margin.others(scores, cosine)
+        if not self.interclass_filtering_threshold:
+            return logits
+        filtered = _FILTERS[self.interclass_filtering]
+        return ops.where(scores > self.interclass_filtering_threshold, filtered, logits)
 
     def penalty(self, features):
         return self.margin.penalty(angles.norms(ops.cast(features, "float32")))
@@ -142,7 +163,7 @@ class CosineHead(Head):
 
     def get_config(self):
         names = ("num_classes", "scale", "sub_centers", "sample_rate",
-                 "interclass_filtering_threshold", "interclass_filtering", "seed")
+                 "interclass_filtering_threshold", "interclass_filtering", "seed", "label_smoothing")
         return {"name": self.name, **{name: getattr(self, name) for name in names},
                 "margin": keras.saving.serialize_keras_object(self.margin)}
 

@@ -25,6 +25,7 @@ class Margin(keras.layers.Layer):
         easy_margin: leave targets with θ ≥ 90° as they are.
         gradient: "exact", or "straight_through": the target's value with the gradient of cos θ, as
             insightface's ArcFace has it.
+        margin_warmup_steps: batches of training in which targets go evenly from cos θ to their new values.
 
     Call: cosine [B] of the targets, norm [B] of the features → the targets' new values [B].
 
@@ -34,22 +35,35 @@ class Margin(keras.layers.Layer):
 
     num_replicas = 1
 
-    def __init__(self, *, easy_margin=False, gradient="exact", **kwargs):
+    def __init__(self, *, easy_margin=False, gradient="exact", margin_warmup_steps=0, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
+        require("margin_warmup_steps", margin_warmup_steps, 0, 1e9)
         if gradient not in GRADIENTS:
             raise ValueError(f"gradient is {gradient!r}; expected one of: {', '.join(GRADIENTS)}")
-        self.easy_margin, self.gradient = easy_margin, gradient
+        self.easy_margin, self.gradient, self.margin_warmup_steps = easy_margin, gradient, margin_warmup_steps
         self.built = True
+        if margin_warmup_steps:
+            self.warmed = self.add_weight(name="warmed", shape=(), initializer="zeros", trainable=False,
+                                          aggregation="only_first_replica")
 
     def call(self, cosine, norm, training=False):
         if training:
             self.update(cosine, norm)
         target = self.target(cosine, norm=norm)
+        if self.margin_warmup_steps:
+            target = cosine + self._warmth(training) * (target - cosine)
         if self.easy_margin:
             target = ops.where(cosine > 0, target, cosine)
         if self.gradient == "straight_through":
             target = cosine + ops.stop_gradient(target - cosine)
         return target
+
+    def _warmth(self, training):
+        """Share of the margin that counts; the first batch of training has none of it."""
+        share = ops.minimum(self.warmed / self.margin_warmup_steps, 1.0)
+        if training:
+            self.warmed.assign(self.warmed + 1.0)
+        return share
 
     def update(self, cosine, norm):
         """Follow the training, for margins with a state; called before `target`."""

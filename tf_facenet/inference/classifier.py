@@ -5,12 +5,11 @@ against the rest instead of each pair, so that a thousand people are a thousand 
 which run no code when they are loaded; faces that are far from everybody are unknown.
 """
 
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
-from tf_facenet.files import atomic_write
+from tf_facenet.files import DAMAGES, atomic_write
 from tf_facenet.inference.model_file import check_same
 
 CHUNK = 4096  # rows compared with all centres at a time
@@ -103,15 +102,28 @@ class Classifier:
             OSError: it cannot be read.
             ValueError: it is no such file.
         """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in cls.__dataclass_fields__}
-        except (ValueError, KeyError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
-            raise ValueError(f"'{path}' is not a classifier of tf-facenet classify ({str(error).partition('.')[0]}). "
-                             "Train one; facenet's .pkl files are not read, since they can run code.") from error
-        values["names"] = values["names"].tobytes().decode(errors="surrogateescape").split("\0")
-        return cls(**{name: value.item() if name in ("sharpness", "threshold", "model_id") else value
-                      for name, value in values.items()})
+        with open(path, "rb") as file:
+            try:
+                with np.load(file, allow_pickle=False) as arrays:
+                    return cls(**_checked({name: arrays[name] for name in cls.__dataclass_fields__}))
+            except DAMAGES as error:
+                raise ValueError(
+                    f"'{path}' is not a classifier of tf-facenet classify ({str(error).partition('.')[0]}). Train one; "
+                    "facenet's .pkl files are not read, since they can run code.") from error
+
+
+def _checked(arrays):
+    """Attributes of a `Classifier` from the arrays of a file; ValueError unless they fit each other."""
+    names = arrays["names"].tobytes().decode(errors="surrogateescape").split("\0")
+    width = arrays["centers"].shape[-1:]
+    shapes = {"centers": (len(names), *width), "planes": (len(names), *width), "offsets": (len(names),)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} {arrays[name].shape}: expected {shape}, finite numbers")
+    plain = {name: arrays[name].item() for name in ("sharpness", "threshold", "model_id")}
+    if list(map(type, plain.values())) != [float, float, str]:
+        raise ValueError(f"{', '.join(plain)} are {list(plain.values())!r}")
+    return {**arrays, **plain, "names": names}
 
 
 def class_centers(embeddings, labels, num_classes):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.files import atomic_folder
+from tf_facenet.files import DAMAGES, atomic_folder, parse_json
 from tf_facenet.inference.model_file import check_same
 
 SMALL = 20_000  # rows, below which one product is as fast
@@ -23,7 +23,8 @@ CHUNK = 65_536  # rows rounded at a time
 SLACK = 1e-5  # rounding of float32 products of unit rows
 
 DESCRIPTION = "gallery.json"
-ARRAYS = ("rows", "codes", "scales", "errors")
+ARRAYS = {"rows": (np.float32, 1), "codes": (np.int8, 1), "scales": (np.float32, 0), "errors": (np.float32, 0)}
+# Name → (type, 1 if its rows are as wide as the embeddings, 0 if they are numbers).
 
 
 class Gallery:
@@ -144,20 +145,30 @@ class Gallery:
             raise FileNotFoundError(f"'{folder}' is no gallery: it has no {DESCRIPTION}. tf-facenet enroll makes one.")
         try:
             text = (folder / DESCRIPTION).read_text(encoding="utf-8", errors="surrogateescape")
-            description = json.loads(text)
-            arrays = [np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS]
-            names, model_id = description["names"], description["model_id"]
-        except (ValueError, KeyError, TypeError) as error:
+            description = parse_json(text, DESCRIPTION)
+            names, model_id = _checked_names(**description)
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+            _check_arrays(arrays, len(names))
+        except DAMAGES as error:
             raise ValueError(f"The gallery '{folder}' is damaged ({error}). Make it again.") from error
-        made._set(*arrays, names, model_id)
-        made._check_sizes(folder)
+        made._set(*arrays.values(), names, model_id)
         return made
 
-    def _check_sizes(self, folder):
-        counts = {len(self.names), *(len(getattr(self, name)) for name in ARRAYS)}
-        if len(counts) > 1 or self.rows.shape != self.codes.shape:
-            raise ValueError(f"The gallery '{folder}' is damaged: its files have different numbers of rows. "
-                             "Make it again.")
+
+def _checked_names(*, names, model_id):
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in [*names, model_id])):
+        raise ValueError(f"{DESCRIPTION} holds no names of people, or no model_id")
+    return names, model_id
+
+
+def _check_arrays(arrays, count):
+    """Raise ValueError unless the arrays are of the kinds and sizes that belong to so many rows."""
+    rows = arrays["rows"]
+    width = rows.shape[1:] if isinstance(rows, np.ndarray) else ()
+    for name, (dtype, shape) in ARRAYS.items():
+        array, expected = arrays[name], (count, *width[:shape])
+        if not isinstance(array, np.ndarray) or len(width) != 1 or (array.dtype, array.shape) != (dtype, expected):
+            raise ValueError(f"{name}.npy has another kind or number of values than {count} names and their rows need")
 
 
 def _rounded(rows):

@@ -8,6 +8,7 @@ Keras reads the file; without this package the extra member is ignored.
 import hashlib
 import importlib
 import json
+import math
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import keras
 
 from tf_facenet import backbones
-from tf_facenet.files import atomic_write
+from tf_facenet.files import atomic_write, parse_json
 
 MEMBER = "tf_facenet.json"
 MODEL = "model.keras"  # its name in a run folder
@@ -116,11 +117,43 @@ def load_model(path):
     _register_layers()
     try:
         with zipfile.ZipFile(file) as archive:
-            stored = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else {}
+            stored = parse(archive.read(MEMBER), MEMBER) if MEMBER in archive.namelist() else {}
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # there is no end of what Keras and HDF5 raise over damaged files
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
     return model, describe(model, {**stored, "model_id": stored.get("model_id") or fingerprint(model)}, file)
+
+
+def parse(text, name):
+    """Metadata from their JSON text.
+
+    Args:
+        text: str or bytes.
+        name: of the file, for messages.
+
+    Raises:
+        ValueError: it is damaged, or one of the metadata is of another kind than `save_model` writes.
+    """
+    stored = parse_json(text, name)
+    for key, (fits, expected) in _FORMS.items():
+        if key in stored and not fits(stored[key]):
+            raise ValueError(f"'{name}' says {key} {stored[key]!r:.80}; expected {expected}. Save the model again")
+    return stored
+
+
+def _is_threshold(value):
+    return value is None or (isinstance(value, dict) and isinstance(value.get("value"), (int, float))
+                             and math.isfinite(value["value"]))
+
+
+_TEXT = (lambda value: isinstance(value, str), "a text")
+_FORMS = {  # name → (whether a value is good, what is)
+    **{name: _TEXT for name, value in _DEFAULTS.items() if value.__class__ is str},
+    "class_names": (lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+                    "a list of names"),
+    "threshold": (_is_threshold, "null or a distance and a value"),
+    "options": (lambda value: isinstance(value, dict), "names and values"),
+}
 
 
 def locate(path):

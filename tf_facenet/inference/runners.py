@@ -5,7 +5,6 @@ The exports (`export`) hold two outputs, embeddings and norm; features are the p
 
 import dataclasses
 import importlib.util
-import json
 import os
 import warnings
 import zipfile
@@ -14,12 +13,24 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.inference import model_file
 
 ASSETS = Path("assets.extra", model_file.MEMBER)  # the metadata in a SavedModel's folder
 OUTPUTS = ["embeddings", "norm"]
+# Operations by which a TensorFlow graph reaches files, the network or Python; no network of faces needs them.
+REACHING = frozenset((
+    "WriteFile", "ReadFile", "MatchingFiles", "WholeFileReader", "WholeFileReaderV2", "TextLineReader",
+    "TextLineReaderV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "TFRecordReader", "TFRecordReaderV2",
+    "TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset", "InitializeTableFromTextFile",
+    "InitializeTableFromTextFileV2", "ImmutableConst", "Save", "SaveSlices", "SaveDataset", "SaveDatasetV2",
+    "LoadDataset", "SnapshotDataset", "SnapshotDatasetV2", "CreateSummaryFileWriter", "CreateSummaryDbWriter",
+    "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "PrintV2", "PyFunc", "PyFuncStateless", "EagerPyFunc",
+    "RpcCall", "RpcServer", "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3",
+    "DataServiceDatasetV4"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +75,11 @@ def _keras(file):
 
 
 def _saved_model(folder):
-    loaded = tf.saved_model.load(folder)
+    _check_operations(folder)
+    try:
+        loaded = tf.saved_model.load(folder)
+    except (tf.errors.OpError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _damaged(folder, error) from error
     signature = loaded.signatures.get("serving_default")
     outputs = sorted(signature.structured_outputs) if signature else []
     file = folder / ASSETS
@@ -76,6 +91,21 @@ def _saved_model(folder):
         return result["embeddings"] * result["norm"][:, None]
 
     return features, metadata
+
+
+def _check_operations(folder):
+    """Raise ValueError if the graph of a SavedModel is none, or reaches beyond itself when it runs."""
+    try:
+        saved = saved_model_pb2.SavedModel.FromString((folder / model_file.SAVED_MODEL).read_bytes())
+    except DecodeError as error:
+        raise _damaged(folder, error) from error
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    nodes = [node for graph in graphs for part in (graph.node, *(f.node_def for f in graph.library.function))
+             for node in part]
+    found = sorted({node.op for node in nodes} & REACHING)
+    if found:
+        raise ValueError(f"'{folder}' runs operations that reach files or other programs: {', '.join(found)}. "
+                         "Export the model with tf-facenet export.")
 
 
 def _onnx(file):
@@ -140,7 +170,12 @@ def _metadata(path, outputs, stored):
         found = f"the outputs {', '.join(outputs) or 'none'} {'with' if stored else 'without'} metadata"
         raise ValueError(f"'{path}' is not an export of this package: expected the outputs {' and '.join(OUTPUTS)} and "
                          f"metadata ({model_file.MEMBER}), found {found}. Export the model with tf-facenet export.")
-    return json.loads(stored)
+    metadata = model_file.parse(stored, path)
+    sizes = metadata.get("image_size"), [metadata.get("embedding_size")]
+    if not all(isinstance(size, list) and all(isinstance(side, int) and side > 0 for side in size) for size in sizes):
+        raise ValueError(f"'{path}' says image_size {sizes[0]!r:.40} and embedding_size {sizes[1][0]!r:.40}; expected "
+                         "height and width, and a number. Export the model with tf-facenet export.")
+    return metadata
 
 
 def _outside_tensorflow(run, metadata, dtype):
@@ -157,4 +192,5 @@ def _outside_tensorflow(run, metadata, dtype):
 
 def _damaged(file, error):
     reason = " ".join(str(error).split()).rstrip(".")
-    return ValueError(f"'{file}' is not a {file.suffix} file or only a part of one: {reason:.200}. Export it again.")
+    return ValueError(f"'{file}' is not a {file.suffix or 'SavedModel'} file or only a part of one: {reason:.200}. "
+                      "Export it again.")

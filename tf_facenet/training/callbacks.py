@@ -14,6 +14,8 @@ from tf_facenet.files import atomic_write, write_json
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import save_model
 from tf_facenet.progress import Progress
+from tf_facenet.training import spread
+from tf_facenet.training.checkpoints import check_finite, take_part
 from tf_facenet.training.history import MEASURES, History
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,58 @@ class Verification:
             yield pairs.name, verification.verify(self.embedder, pairs, self.flip, **self.protocol)
 
 
+def due(step, plan, options):
+    """Whether anything happens after a step; the same for all workers, since they may stop there."""
+    return saves(step, plan, options) or any(_every(step, steps) for steps in (
+        options.log_every_n_steps, options.validate_every_n_steps))
+
+
+def saves(step, plan, options):
+    """Whether a checkpoint is written after a step."""
+    return _every(step, plan.epoch_size) or _every(step, options.checkpoint_every_n_steps)
+
+
+def checks(step, plan, options, epochs):
+    """Whether something that is due every so many epochs looks at the network after a step."""
+    return step == plan.steps or _every(step, options.validate_every_n_steps or epochs * plan.epoch_size)
+
+
+@dataclasses.dataclass
+class Followers:
+    """What `Loop.run` calls between the steps of a worker that is not the chief: it gives what the chief writes.
+
+    In its next step it waits for the chief, who may be validating. If classes are spread over the workers, it takes
+    part in that too.
+    """
+
+    loop: object
+    plan: object
+    options: object
+    run: object
+    checkpoints: object
+    validation: Validation | None = None
+
+    def due(self, step):
+        """As `Hooks.due`."""
+        return due(step, self.plan, self.options)
+
+    def after(self, steps):
+        """Take part in what the chief does after the last of these steps."""
+        step = steps[-1][0]
+        if self.validation and checks(step, self.plan, self.options, self.options.validate_every_n_epochs):
+            with averaged(self.loop.average):
+                self.validation()
+        if saves(step, self.plan, self.options):
+            self.checkpoint()
+
+    def checkpoint(self):
+        """Take part in a checkpoint that the chief writes."""
+        take_part(self.loop.state())
+
+    def close(self):
+        """Nothing is open."""
+
+
 @dataclasses.dataclass
 class Hooks:
     """What `Loop.run` calls between steps.
@@ -119,9 +173,7 @@ class Hooks:
 
     def due(self, step):
         """Whether anything happens after this step."""
-        return any(_every(step, steps) for steps in (
-            self.options.log_every_n_steps, self.plan.epoch_size,
-            self.options.checkpoint_every_n_steps, self.options.validate_every_n_steps))
+        return due(step, self.plan, self.options)
 
     def after(self, steps):
         """Log, validate and save, as far as due after the last of these steps.
@@ -136,11 +188,10 @@ class Hooks:
                 self._log(logged, terms, seconds)
         self.loss_watch.see(steps)
         self._validate(step)
-        end_of_epoch = _every(step, self.plan.epoch_size)
-        if end_of_epoch:
+        if _every(step, self.plan.epoch_size):
             self._end_of_epoch(step)
         # Last of all, so that a run that is killed before does all of this again.
-        if end_of_epoch or _every(step, self.options.checkpoint_every_n_steps):
+        if saves(step, self.plan, self.options):
             self.checkpoint()
         self._clock, self._clock_step = time.perf_counter(), step
 
@@ -166,12 +217,8 @@ class Hooks:
                 self._verification(step)
 
     def _validations_due(self, step):
-        def due(epochs):
-            steps = self.options.validate_every_n_steps or epochs * self.plan.epoch_size
-            return step == self.plan.steps or _every(step, steps)
-
-        return (self.validation and due(self.options.validate_every_n_epochs),
-                self.verification and due(self.options.lfw_every_n_epochs))
+        return (self.validation and checks(step, self.plan, self.options, self.options.validate_every_n_epochs),
+                self.verification and checks(step, self.plan, self.options, self.options.lfw_every_n_epochs))
 
     def _validation(self, step):
         begin = time.perf_counter()
@@ -216,13 +263,15 @@ class Hooks:
         if self.options.log_histograms:
             self._log_histograms(step)
         with averaged(self.loop.average):
+            for variable in self.loop.trainer.backbone.variables:
+                check_finite(variable.path, variable.numpy())
             save_model(self.loop.trainer.backbone, self.run.model, self.metadata)
         write_json(self.run.folder / "metadata.json", self.metadata)
 
     def _log_histograms(self, step):
         """Weights, and the sizes of the features of some images, as facenet's prelogits_hist."""
         for variable in self.loop.trainer.trainable_variables:
-            self.history.histogram(step, variable.path, variable.value)
+            self.history.histogram(step, variable.path, spread.components(variable)[0])
         features = self.loop.trainer(self.some_images)
         self.history.histogram(step, "prelogits",
                                tf.minimum(tf.abs(features), self.options.prelogits_hist_max))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_facenet.files import atomic_write, write_csv
+from tf_facenet.files import DAMAGES, atomic_write, write_csv
 from tf_facenet.training.checkpoints import Checkpoints, read_arrays
 
 BLOCK = 10_000  # images at a time
@@ -92,6 +92,10 @@ def save(cleaning, faces, angle, folder):
 
 def read_dominant(path, class_names):
     """Rows [C, D] of a file of dominant centres for these people, or None if one is missing."""
-    with np.load(path, allow_pickle=False) as file:
-        rows = {name: row for name, row in zip(file["names"].tolist(), file["centers"], strict=True)}
+    with open(path, "rb") as opened:
+        try:
+            with np.load(opened, allow_pickle=False) as file:
+                rows = dict(zip(file["names"].tolist(), file["centers"], strict=True))
+        except DAMAGES as error:
+            raise ValueError(f"'{path}' is damaged ({error}). Write it again with tf-facenet clean") from error
     return np.stack([rows[name] for name in class_names]) if set(class_names) <= set(rows) else None

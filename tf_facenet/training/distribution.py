@@ -1,17 +1,24 @@
 """Devices: tf.distribute strategy, GPU memory, dtype policy."""
 
+import os
 import subprocess
 
 import keras
 import tensorflow as tf
 
+from tf_facenet import logs
+from tf_facenet.training import agreement, cluster, rendezvous
 from tf_facenet.training.fused import fuse_batch_norms
+from tf_facenet.training.precision import POLICIES
+from tf_facenet.training.recompute import recompute_blocks
+from tf_facenet.training.workers import Workers, placed
 
 
 def strategy(options):
     """Set up the devices that the options describe.
 
-    Must run before TensorFlow touches a device.
+    Must run before TensorFlow touches a device. Of several workers it returns when all of them are there, and lets
+    only the chief talk.
 
     Args:
         options: `options.SoftmaxOptions`.
@@ -20,24 +27,73 @@ def strategy(options):
         A tf.distribute strategy; the default one if a single device is enough.
 
     Raises:
-        ValueError: there are fewer devices, or the batch cannot be split over them.
+        ValueError: there are fewer devices, or the batch cannot be split over them, or workers have other options.
+        OSError: a worker does not come, or its port is in use.
     """
-    keras.config.set_dtype_policy(options.precision)
+    keras.config.set_dtype_policy(POLICIES[options.precision])
     gpus = tf.config.list_physical_devices("GPU")
     limit_memory(gpus, options.gpu_memory_fraction)
+    if gpus and options.num_devices > len(gpus):
+        raise ValueError(f"--num_devices is {options.num_devices}, but this machine has {len(gpus)} GPUs")
+    found = cluster.find(options)
+    if found:
+        return _multi_worker(found, gpus, options)
     wanted = options.num_devices or len(gpus)
-    if options.strategy == "none" or (options.strategy == "auto" and wanted < 2):
+    if options.strategy == "none" or (options.strategy != "mirrored" and wanted < 2):
         _check_batch_size(options, num_replicas=1)
         return tf.distribute.get_strategy()
-    if gpus and wanted > len(gpus):
-        raise ValueError(f"--num_devices is {wanted}, but this machine has {len(gpus)} GPUs")
     count = max(wanted, 1)
     _check_batch_size(options, count)
     kind = "GPU" if gpus else _logical_cpus(count)
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
 
 
-def prepare(trainer, strategy, batch_size):
+def _multi_worker(found, gpus, options):
+    """MultiWorkerMirroredStrategy, once all workers have met."""
+    devices = options.num_devices or len(gpus) or 1
+    if devices > max(len(gpus), 1):
+        raise ValueError(f"--num_devices is {devices}; a worker without GPUs is one device: start more workers")
+    if getattr(options, "mining", "") == "offline":
+        raise ValueError("--mining offline works in one process only: its rounds are embedded there; take --strategy "
+                         "mirrored, or --mining semi_hard, which looks at the whole batch of all workers")
+    _check_batch_size(options, len(found.addresses) * devices)
+    if len(gpus) > devices:
+        tf.config.set_visible_devices(gpus[:devices], "GPU")
+    rendezvous.meet(found, agreement.shared_options(options, num_devices=devices))
+    if not found.is_chief:
+        options.quiet = True
+        logs.to_stdout(quiet=True)
+    os.environ.pop("TF_CONFIG", None)  # TensorFlow would read it too
+    return tf.distribute.MultiWorkerMirroredStrategy(tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(found.addresses)}), task_type="worker", task_id=found.index,
+        rpc_layer="grpc"))
+
+
+def agree(strategy, faces):
+    """The `workers.Workers`, once all of them have read the same faces.
+
+    Raises:
+        ValueError: a worker has others than the chief.
+    """
+    workers = Workers(strategy)
+    agreement.check_workers(workers, agreement.facts(faces))
+    return workers
+
+
+def jit(options, strategy):
+    """Whether XLA compiles the steps.
+
+    Raises:
+        ValueError: it is asked for, but there are several replicas.
+    """
+    alone = strategy.num_replicas_in_sync == 1
+    if options.jit == "on" and not alone:
+        raise ValueError(f"--jit on works on one device, and here are {strategy.num_replicas_in_sync}; take --jit off, "
+                         "or --strategy none")
+    return options.jit == "on" or (options.jit == "auto" and alone and bool(tf.config.list_logical_devices("GPU")))
+
+
+def prepare(trainer, strategy, batch_size, remat=False):
     """Let batch normalisation use TensorFlow's own kernel, and statistics those of all replicas.
 
     Raises:
@@ -45,6 +101,8 @@ def prepare(trainer, strategy, batch_size):
     """
     trainer.head.check_batch(batch_size)
     fuse_batch_norms(trainer.backbone)
+    if remat:
+        recompute_blocks(trainer.backbone)
     if strategy.num_replicas_in_sync > 1:
         for layer in trainer.backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
@@ -55,17 +113,17 @@ def prepare(trainer, strategy, batch_size):
 
 def all_rows(rows):
     """Rows [R·B, …] of all R replicas, in their order; the gradient comes back to each its own."""
-    gathered = _gathered(rows) if rows.dtype.is_floating else _context().all_gather(rows, axis=0)
+    gathered = _gathered(rows) if rows.dtype.is_floating else _context().all_gather(placed(rows), axis=0)
     return tf.reshape(gathered, [_context().num_replicas_in_sync * rows.shape[0], *rows.shape[1:]])
 
 
 @tf.custom_gradient
 def _gathered(rows):
     def gradient(upstream):
-        total = _context().all_reduce(tf.distribute.ReduceOp.SUM, upstream)
+        total = _context().all_reduce(tf.distribute.ReduceOp.SUM, placed(upstream))
         return tf.reshape(total, [-1, *rows.shape])[_context().replica_id_in_sync_group]
 
-    return _context().all_gather(rows, axis=0), gradient
+    return _context().all_gather(placed(rows), axis=0), gradient
 
 
 def _context():
@@ -73,11 +131,11 @@ def _context():
 
 
 def _check_batch_size(options, num_replicas):
-    parts = num_replicas * options.accumulation_steps
+    parts = num_replicas * options.accumulate
     if options.batch_size % parts:
         raise ValueError(
             f"--batch_size is {options.batch_size}; expected a multiple of {parts} "
-            f"({num_replicas} devices x {options.accumulation_steps} micro-batches)")
+            f"({num_replicas} devices x {options.accumulate} micro-batches)")
 
 
 def _logical_cpus(count):

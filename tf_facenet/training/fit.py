@@ -1,13 +1,18 @@
 """A whole training run: from a trainer and its data to the finished run folder."""
 
+import contextlib
 import logging
 
+import tensorflow as tf
+
 from tf_facenet import config
-from tf_facenet.data.batches import Augmentation, evaluation_batches, training_batches
-from tf_facenet.training import callbacks, optimizers, watch
+from tf_facenet.data.batches import NO_IMAGE, Augmentation, evaluation_batches, training_batches
+from tf_facenet.files import write_json
+from tf_facenet.training import agreement, callbacks, distribution, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.history import History
 from tf_facenet.training.loop import Loop, NonFiniteError, Stop
+from tf_facenet.training.precision import LossScale
 from tf_facenet.training.rounds import Rounds
 from tf_facenet.version import __version__
 
@@ -32,14 +37,11 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
-        OSError: a checkpoint cannot be written.
+        OSError: a checkpoint cannot be written, or another worker is gone.
     """
-    with strategy.scope():
-        optimizer = optimizers.create(options, plan.learning_rate)
-        average = (optimizers.WeightAverage(trainer.averaged_variables,
-                                            options.moving_average_decay)
-                   if options.moving_average_decay else None)
-        loop = Loop(trainer, optimizer, strategy, average, options.accumulation_steps)
+    if options.resume:
+        agreement.check_resumed(run.faces, faces)
+    loop = _loop(trainer, plan, options, strategy)
     checkpoints = Checkpoints(run.checkpoints, options.keep_checkpoints)
     metadata = describe(trainer.backbone, faces, options)
     manifest = {}
@@ -47,52 +49,78 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
-    hooks = callbacks.Hooks(
-        loop, plan, options, run, checkpoints,
-        History(run.log_folder, loop.step, [pairs.name for pairs in sets]),
-        trainer.watch(watch.patience(plan.epoch_size), loop.step),
-        metadata, options.log_histograms and _first_batch(faces, options),
-        held_out and callbacks.Validation(held_out, trainer, options),
-        sets and callbacks.Verification(sets, trainer.backbone, options))
-    batches = _batches(trainer, faces, options, loop.step, manifest.get("batches"))
+    loss_watch = trainer.watch(watch.patience(plan.epoch_size), loop.step)
+    validation = held_out and callbacks.Validation(held_out, trainer, options)
+    if loop.workers.is_chief:
+        write_json(run.faces, agreement.facts(faces))
+        hooks = callbacks.Hooks(
+            loop, plan, options, run, checkpoints,
+            History(run.log_folder, loop.step, [pairs.name for pairs in sets]),
+            loss_watch, metadata, options.log_histograms and _first_batch(faces, options),
+            validation,
+            sets and callbacks.Verification(sets, trainer.backbone, options))
+    else:
+        hooks = callbacks.Followers(loop, plan, options, run, checkpoints, trainer.head.spread and validation)
+    batches = _batches(loop, faces, options, manifest.get("batches"))
     loop.batches_state = getattr(batches, "state", dict)
     try:
-        return _run(loop, batches, hooks)
-    finally:
-        hooks.close()
+        status = _run(loop, batches, hooks)
+    except BaseException:
+        with contextlib.suppress(OSError):  # on a full disk; the first error says more
+            hooks.close()
+        raise
+    hooks.close()
+    return status
 
 
-def _batches(trainer, faces, options, start, state):
-    augmentation = Augmentation(options.random_crop, options.random_flip, options.random_rotate, options.crop)
+def _loop(trainer, plan, options, strategy):
+    with strategy.scope():
+        optimizer = optimizers.create(options, plan.learning_rate)
+        average = (optimizers.WeightAverage(trainer.averaged_variables,
+                                            options.moving_average_decay)
+                   if options.moving_average_decay else None)
+        return Loop(trainer, optimizer, strategy, average, options.accumulate,
+                    loss_scale=LossScale() if options.precision == "float16" else None,
+                    jit=distribution.jit(options, strategy), steps_per_execution=options.steps_per_execution)
+
+
+def _batches(loop, faces, options, state):
+    augmentation = Augmentation.of(options)
     if getattr(options, "mining", "") == "offline":
-        return Rounds(faces, trainer.backbone, options, augmentation, state)
+        return Rounds(faces, loop.trainer.backbone, options, augmentation, state)
     return training_batches(
-        faces, options.batch_size, options.image_size, augmentation, options.seed, start=start,
+        faces, options.batch_size, options.image_size, augmentation, options.seed, start=loop.step,
         num_threads=options.nrof_preprocess_threads or None,
-        images_per_person=trainer.images_per_person)
+        images_per_person=loop.trainer.images_per_person, part=loop.workers.part)
 
 
 def _run(loop, batches, hooks):
     folder = hooks.run.folder
     try:
-        with Stop() as stop:
+        with Stop() as stop, loop.workers.together():
             if not loop.step:
                 hooks.checkpoint()  # from here on the run can be resumed
-            loop.run(batches, hooks.plan.steps, hooks, stop)
-            if stop.signal:
+            stopped = loop.run(batches, hooks.plan.steps, hooks, stop)
+            if stopped:
                 hooks.checkpoint()
+            loop.workers.exchange()  # nobody leaves before the chief has written everything
     except NonFiniteError as error:
         paths = hooks.checkpoints.paths()
         raise NonFiniteError(
             f"{error}. Stopped; the last good checkpoint is {paths[-1] if paths else 'none'}. Try "
             "a lower --learning_rate, --warmup_epochs 1 or --clip_norm 5, and look for bad images"
         ) from None
+    except tf.errors.InvalidArgumentError as error:
+        if NO_IMAGE not in str(error):
+            raise
+        raise OSError(f"no image of a batch can be read any more, step {loop.step + 1}. Is --data_dir still there? "
+                      f"{hooks.checkpoints.what_is_left().capitalize()}") from error
     except OSError as error:
         if error.errno is None:  # it says already what is left
             raise
         raise OSError(f"cannot write to {folder}: {error.strerror}. Free some space; "
                       f"{hooks.checkpoints.what_is_left()}") from error
-    if stop.signal:
+    if stopped:
         logger.warning("Stopped by %s after step %d; go on with --resume %s",
                        stop.signal.name, loop.step, folder)
         return 128 + stop.signal

@@ -1,6 +1,8 @@
 """The history of a run: a table of numbers and the same in TensorBoard."""
 
+import contextlib
 import csv
+import errno
 
 import tensorflow as tf
 
@@ -21,7 +23,7 @@ class History:
 
     COLUMNS = ("step", "epoch", "time", "learning_rate", "loss", "xent", "reg_loss", "accuracy",
                "center_loss", "prelogits_norm", "triplet_loss", "active_share", "positive_distance",
-               "negative_distance", "val_loss", "val_xent", "val_accuracy",
+               "negative_distance", "loss_scale", "val_loss", "val_xent", "val_accuracy",
                *(f"lfw_{measure}" for measure in MEASURES))
 
     def __init__(self, folder, step, sets=()):
@@ -39,31 +41,61 @@ class History:
 
     def rows(self):
         """Rows as dicts of strings; an empty string where a column has no value."""
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="") as file:
-            reader = csv.DictReader(file)
-            return [row for row in reader if row[reader.fieldnames[-1]] is not None]
+        return read(self.path) if self.path.exists() else []
 
     def add(self, step, **values):
         """Append a row."""
         self._writer.writerow({"step": step, **{
             name: f"{value:.9g}" for name, value in values.items()}})
         self._file.flush()
-        with self._events.as_default(step):
+        with _os_errors(), self._events.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def histogram(self, step, name, values):
         """Add a histogram to TensorBoard."""
-        with self._events.as_default(step):
+        with _os_errors(), self._events.as_default(step):
             tf.summary.histogram(name, values)
 
     def close(self):
         """Draw the curves and close the files."""
         self._file.close()
-        self._events.close()
+        with _os_errors():
+            self._events.close()
         rows = self.rows()
         if rows:
             columns = {name: [float(row[name] or "nan") for row in rows] for name in self.columns}
             plots.curves(columns, self.path.with_name("curves.png"))
+
+
+@contextlib.contextmanager
+def _os_errors():
+    """What TensorFlow says of a disk that is full or gone becomes an OSError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = " ".join(error.message.split()).partition(";")[2].partition(" Failed")[0].strip() or error.message
+        raise OSError(errno.EIO, f"TensorBoard's events, {reason}") from error
+
+
+def read(path):
+    """Rows of a history, as dicts of strings, without those that a power cut or another accident has damaged.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has no column of steps.
+    """
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        header, *rows = [line.split(",") for line in file.read().splitlines()] or [[]]  # numbers: nothing is quoted
+    if "step" not in header:
+        raise ValueError(f"'{path}' is no history of a run: it begins with {','.join(header)!r:.80}. Remove it; what "
+                         "was learned is in the checkpoints")
+    return [dict(zip(header, row, strict=True)) for row in rows
+            if len(row) == len(header) and all(map(_is_number, row)) and row[header.index("step")].isdecimal()]
+
+
+def _is_number(text):
+    try:
+        return not text or bool(float(text) + 1)
+    except ValueError:
+        return False

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tf_facenet.lookup import lookup
+from tf_facenet.training import spread
 
 PARAMETERS = {
     "ADAGRAD": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.1, "epsilon": 1e-10}),
@@ -42,7 +43,8 @@ class TF1RMSprop(keras.optimizers.RMSprop):
             return
         super().build(variables)
         for accumulator in self._velocities:
-            accumulator.assign(ops.ones_like(accumulator))
+            for part in spread.components(accumulator):
+                part.assign(ops.ones(part.shape, part.dtype))
 
 
 class TF1Momentum(keras.optimizers.SGD):
@@ -82,10 +84,7 @@ class WeightAverage:
     def __init__(self, variables, decay):
         self.variables = list(variables)
         self.decay = decay
-        self.averages = [
-            keras.Variable(ops.convert_to_numpy(variable), trainable=False, name="average",
-                           aggregation="only_first_replica")
-            for variable in self.variables]
+        self.averages = [spread.copy(variable, "average") for variable in self.variables]
 
     def update(self, step):
         """Follow the weights, just before they take optimizer step `step` (the first is 0).
@@ -100,6 +99,7 @@ class WeightAverage:
     def swap(self):
         """Exchange weights and averages; a second call restores both."""
         for average, variable in zip(self.averages, self.variables, strict=True):
-            weights = ops.convert_to_numpy(variable)
-            variable.assign(average.value)
-            average.assign(weights)
+            for mine, theirs in zip(spread.components(average), spread.components(variable), strict=True):
+                weights = theirs.numpy()
+                theirs.assign(mine)
+                mine.assign(weights)

@@ -7,11 +7,11 @@ import warnings
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tf_facenet.inference import model_file
 from tf_facenet.training import cleaning
-from tf_facenet.training.checkpoints import Checkpoints, read_arrays
+from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.checkpoints import load as load_variables
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ def load_head(head, path, class_names):
     dominant = Path(path, cleaning.CENTERS)
     if dominant.is_file() and getattr(head, "sub_centers", 0) == 1:
         rows = cleaning.read_dominant(dominant, class_names)
-        if rows is not None and rows.shape == tuple(head.centers.shape):
-            head.centers.assign(rows)
+        if rows is not None and rows.shape == (head.num_classes, head.centers.shape[1]):
+            head.fill(rows)
             logger.info("Pretrained model: the head starts from the dominant centres of %s", path)
             return True
     paths = Checkpoints(Path(path, "checkpoints")).paths()
@@ -85,12 +85,9 @@ def load_head(head, path, class_names):
         logger.info("Pretrained model: the head is new; %d classes before, %d now%s", len(before),
                     len(class_names), ", of other names" * (len(before) == len(class_names)))
         return False
-    arrays = read_arrays(paths[-1], "model")
-    weights = [arrays.get(variable.path) for variable in head.weights]
-    if [np.shape(weight) for weight in weights] != [tuple(variable.shape) for variable in head.weights]:
+    if not load_variables(head.lasting(head.weights), paths[-1]):
         logger.info("Pretrained model: the head is new; %s had another one", path)
         return False
-    head.set_weights(weights)
     logger.info("Pretrained model: the head is loaded; the classes are the same")
     return True
 

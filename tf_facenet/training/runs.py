@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from tf_facenet import config
-from tf_facenet.files import remove_leftovers
-from tf_facenet.options import FREE_ON_RESUME
+from tf_facenet.files import atomic_write, lock, remove_leftovers
+from tf_facenet.options import FREE_ON_RESUME, OF_PROCESS
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Run:
     """The folders of one training run.
 
     Attributes:
-        folder: options.json, revision_info.txt, checkpoints/, model.keras, metadata.json,
+        folder: options.json, revision_info.txt, faces.json, checkpoints/, model.keras, metadata.json,
             bad_files.txt, lfw_result.txt.
         log_folder: TensorBoard events, history.csv, curves.png; the same folder unless
             ``--logs_base_dir`` names another.
@@ -36,6 +36,11 @@ class Run:
     def checkpoints(self):
         """Folder of the checkpoints."""
         return self.folder / "checkpoints"
+
+    @property
+    def faces(self):
+        """The file that tells the faces of the run from others."""
+        return self.folder / "faces.json"
 
     @property
     def model(self):
@@ -53,11 +58,26 @@ def start(options):
             break
         except FileExistsError:
             continue
+    _take(folder)
     run = _run(folder, options)
     run.log_folder.mkdir(parents=True, exist_ok=True)
     config.save(options, folder / "options.json")
-    (folder / "revision_info.txt").write_text(revision(), encoding="utf-8")
+    with atomic_write(folder / "revision_info.txt") as temporary:
+        temporary.write_text(revision(), encoding="utf-8")
     return run
+
+
+def start_together(options, workers):
+    """`start` on the chief; the other workers learn the folder from it and write nothing there."""
+    folder, *_ = workers.exchange(str(start(options).folder) if workers.is_chief else "")
+    return _run(Path(folder), options)
+
+
+def _take(folder):
+    """Raise OSError if another process trains in a run folder; from now on this one does, until it ends."""
+    if not lock(folder / "lock"):
+        raise OSError(f"{folder} is being trained by another process. Wait until it ends, or stop it, then go on with "
+                      f"--resume {folder}")
 
 
 def _run(folder, options):
@@ -76,7 +96,7 @@ def resume(options, given):
         ``(run, options)``: the old run's options with the given ones that may change.
 
     Raises:
-        OSError: not a run folder.
+        OSError: not a run folder, or another process trains there.
         ValueError: a given option differs from the run's and would change its course.
     """
     folder = Path(options.resume).expanduser()
@@ -84,17 +104,19 @@ def resume(options, given):
         raise OSError(f"--resume {folder} is not a run folder: it has no options.json. Name a "
                       f"folder inside {options.models_base_dir!r}")
     old = config.load(type(options), folder / "options.json")
-    for name in sorted(given - FREE_ON_RESUME - {"resume"}):
+    for name in sorted(given - FREE_ON_RESUME - OF_PROCESS):
         before, now = getattr(old, name), getattr(options, name)
         if before != now:
             raise ValueError(f"--{name} was {before!r} in {folder} and cannot become {now!r} on "
                              "the way; leave it out, or start a new run")
-    changes = {name: getattr(options, name) for name in given & FREE_ON_RESUME}
+    changes = {name: getattr(options, name) for name in (given & FREE_ON_RESUME) | OF_PROCESS}
     if "max_nrof_epochs" in changes and old.learning_rate_decay != "exponential":
         raise ValueError(f"--max_nrof_epochs cannot change: the {old.learning_rate_decay} decay of "
                          f"{folder} ends at epoch {old.max_nrof_epochs}")
-    remove_leftovers(folder)
-    options = dataclasses.replace(old, **changes, resume=options.resume)
+    if not options.worker_index:  # the others share the folder
+        _take(folder)
+        remove_leftovers(folder)
+    options = dataclasses.replace(old, **changes)
     return _run(folder, options), options
 
 

@@ -2,43 +2,65 @@
 
 An optimizer of Keras updates whole variables. So the rows of a step, and what the optimizer keeps
 for them, are copied into small variables before the step and back after it: the others get neither
-momentum nor decay, and cost neither time nor memory. Any optimizer works.
+momentum nor decay, and cost neither time nor memory. Any optimizer works. Of a head whose classes
+are spread, each replica does this with its own.
 """
 
 import keras
 import tensorflow as tf
+
+from tf_facenet.training import spread
+from tf_facenet.training.distribution import all_rows
 
 
 class ClassSampling:
     """The centres of a head that samples, with the optimizer's state for each.
 
     Args:
-        head: a `CosineHead` with ``samples``.
+        head: a `CosineHead` with ``samples``, or a `sharding.ShardedHead` of one.
         optimizer: a Keras optimizer, built; create this in the strategy's scope.
+        strategy: a tf.distribute strategy.
     """
 
-    def __init__(self, head, optimizer):
-        self.head = head
+    def __init__(self, head, optimizer, strategy):
+        self.head, self.optimizer, self.strategy = head, optimizer, strategy
         parts = _slots(optimizer, head.sampled_centers)
-        self.slots = [
-            keras.Variable(keras.initializers.Constant(float(part[0, 0])), shape=head.centers.shape,
-                           trainable=False, name=part.name, aggregation="only_first_replica")
-            for part in parts]
+        head.transient |= set(map(id, parts))
+        with spread.per_replica(("",) if head.spread else ()):
+            self.slots = [
+                keras.Variable(keras.initializers.Constant(float(spread.components(part)[0][0, 0])),
+                               shape=head.centers.shape, trainable=False, name=part.name,
+                               aggregation="only_first_replica")
+                for part in parts]
         self._copies = [(head.centers, head.sampled_centers), *zip(self.slots, parts, strict=True)]
 
     def gather(self, labels):
-        """Draw the classes of a step for all its labels [B] and read their rows."""
-        classes = self.head.draw(labels)
+        """Draw the classes of a step for all its labels, [B] on each replica, and read their rows."""
+        if self.head.spread:
+            self.strategy.run(lambda labels: self._read(
+                self.head.draw(all_rows(labels), self.optimizer.iterations)), args=(labels,))
+        else:
+            own = self.strategy.experimental_local_results(labels)[0]
+            size = own.shape[0] * self.strategy.num_replicas_in_sync  # of several workers gather does not know it
+            self._read(self.head.draw(tf.ensure_shape(self.strategy.gather(labels, axis=0), [size])))
+
+    def scatter(self):
+        """Write the rows of the step back."""
+        if self.head.spread:
+            self.strategy.run(self._write)
+        else:
+            self._write()
+
+    def _read(self, classes):
         self.head.sampled_classes.assign(classes)
         rows = self.head.rows(classes)
         for whole, part in self._copies:
             part.assign(tf.gather(whole.value, rows))
 
-    def scatter(self):
-        """Write the rows of the step back."""
+    def _write(self):
         rows = self.head.rows(self.head.sampled_classes.value)
         for whole, part in self._copies:
-            whole.value.scatter_update(tf.IndexedSlices(tf.convert_to_tensor(part.value), rows))
+            spread.write_rows(whole, rows, tf.convert_to_tensor(part.value))
 
 
 def _slots(optimizer, variable):

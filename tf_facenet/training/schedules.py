@@ -38,7 +38,7 @@ def read_schedule(path):
         raise OSError(f"no learning rate schedule file {path!r}; name a file of 'epoch: rate' "
                       f"lines or one of: {names}")
     starts, rates = [], []
-    with open(filename, encoding="utf-8") as file:
+    with open(filename, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             entry = line.split("#")[0].strip()
             if not entry:

@@ -58,7 +58,7 @@ class FaceTrainer(keras.Model):
             ``prelogits_norm`` without; ``accuracy`` of the scores, which know no margin.
         """
         features = ops.cast(features, "float32")
-        xent, accuracy = self.cross_entropy(features, labels, training)
+        xent, accuracy = self.head.cross_entropy(features, labels, training)
         norm = prelogits_norm(features, self.prelogits_norm_p)
         center = (self.center_loss(features, labels, training=training) if self.center_loss
                   else ops.zeros(()))
@@ -67,19 +67,12 @@ class FaceTrainer(keras.Model):
         return {"loss": xent + reg_loss, "xent": xent, "reg_loss": reg_loss, "accuracy": accuracy,
                 "center_loss": center, "prelogits_norm": norm}
 
-    def cross_entropy(self, features, labels, training=False):
-        """Mean cross-entropy of the head's logits, and accuracy of its scores."""
-        scores, targets = self.head.scores(features, labels, training)
-        logits = self.head.logits(scores, targets, features, training)
-        xent = ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
-        hits = ops.equal(ops.argmax(scores, axis=-1), ops.cast(targets, "int32"))
-        return xent, ops.mean(ops.cast(hits, "float32"))
-
     def decay(self):
         """The weight decay's share of the loss."""
         if not self.weight_decay:
             return 0.0
-        return self.weight_decay * kernel_decay(self.trainable_variables)
+        return self.weight_decay * (kernel_decay(self.backbone.trainable_variables)
+                                    + self.head.summed(kernel_decay))
 
     def line(self, terms, rate):
         """What a log line says of a step: its terms in facenet's words, and the learning rate."""
@@ -95,15 +88,17 @@ class FaceTrainer(keras.Model):
     @property
     def averaged_variables(self):
         """Trainable variables whose average means something: not rows that change their class."""
-        sampled = {id(self.head.sampled_centers)} if self.head.samples else ()
-        return [variable for variable in self.trainable_variables if id(variable) not in sampled]
+        return [variable for variable in self.trainable_variables if id(variable) not in self.head.transient]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Loss of a batch for Keras' own ``fit``, which does not sample classes.
+        """Loss of a batch for Keras' own ``fit``, which neither samples classes nor spreads them.
 
         Raises:
-            ValueError: the head samples classes.
+            ValueError: the head samples classes, or they are spread over the devices.
         """
+        if self.head.spread:
+            raise ValueError(f"the classes are spread over {self.head.spread.num_replicas} devices, which Keras' fit "
+                             "does not know; train with tf_facenet.training.fit, or without shard_classes")
         if self.head.samples:
             raise ValueError(f"sample_rate is {self.head.sample_rate}, and Keras' fit draws no classes;"
                              " train with tf_facenet.training.fit, or give the head a rate of 1")

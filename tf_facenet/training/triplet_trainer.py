@@ -51,7 +51,7 @@ class TripletTrainer(FaceTrainer):
         terms = {"triplet_loss": triplet, **statistics, "reg_loss": ops.convert_to_tensor(self.decay())}
         loss = triplet + terms["reg_loss"]
         if self.head_factor:
-            terms["xent"], terms["accuracy"] = self.cross_entropy(features, labels, training)
+            terms["xent"], terms["accuracy"] = self.head.cross_entropy(features, labels, training)
             loss = loss + self.head_factor * terms["xent"]
         return {"loss": loss, **terms}
 

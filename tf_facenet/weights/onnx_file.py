@@ -22,9 +22,9 @@ def read(path):
     try:
         graph = onnx.load(path).graph
         arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    except (DecodeError, ValueError, TypeError, onnx.checker.ValidationError) as error:
+        lost = sorted(name for name in arrays if name.startswith(FOLDED) or name.isdecimal())
+    except (DecodeError, ValueError, TypeError, KeyError, onnx.checker.ValidationError) as error:
         raise ValueError(f"'{path}' is no ONNX file, or only a part of one: {' '.join(str(error).split())}") from None
-    lost = sorted(name for name in arrays if name.startswith(FOLDED) or name.isdecimal())
     if lost:
         raise ValueError(
             f"ONNX file '{path}': {len(lost)} of {len(arrays)} initialisers have no names of a state dict, such as "

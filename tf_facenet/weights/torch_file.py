@@ -26,7 +26,7 @@ MAGIC_NUMBER = 0x1950a86a20f9469cfc6c  # of the legacy format
 ALLOWANCE = 2**20  # bytes of memory that reading a file may take beside what its size allows
 DEPTH = 3  # of dicts in which the state dict may lie
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, KeyError, EOFError)
+_BROKEN = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError)
 
 
 def read(path):

@@ -1,0 +1,100 @@
+"""A small training whose classes may be spread over devices; as a script, one worker of several.
+
+    python -m tests.shards FOLDER LAST_STEP DEVICES
+    python -m tests.shards FOLDER LAST_STEP 0 ADDRESSES INDEX
+
+goes on from the checkpoint in FOLDER on so many devices, or as that worker, saves there and prints the losses.
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tests.loops import Recorder
+from tf_facenet import heads
+from tf_facenet.options import SoftmaxOptions
+from tf_facenet.training import distribution, optimizers, sharding
+from tf_facenet.training.checkpoints import Checkpoints, take_part
+from tf_facenet.training.loop import Loop, Stop
+from tf_facenet.training.trainer import FaceTrainer
+
+CLASSES, WIDTH, BATCH, STEPS = 13, 6, 8, 5
+
+
+def rows(count):
+    return np.random.default_rng(3).standard_normal((count, WIDTH)).astype("float32")
+
+
+def batch(classes=CLASSES, seed=0):
+    rng = np.random.default_rng(seed)
+    features = 3 * rng.standard_normal((BATCH, WIDTH)).astype("float32")
+    return features, rng.integers(0, classes, BATCH).astype("int32")
+
+
+def create(strategy, name="arcface", classes=CLASSES, **options):
+    """A spread head, and the whole one with the same centres."""
+    whole = heads.create(name, classes, WIDTH, scale=16.0, **options)
+    with strategy.scope():
+        head = sharding.ShardedHead(heads.make(name, classes, scale=16.0, **options), strategy)
+        head.build((None, WIDTH))
+    for each in (whole, head):
+        each.fill(rows(classes * whole.sub_centers))
+    return head, whole
+
+
+def make_loop(strategy, optimizer="MOM", classes=CLASSES, accumulate=1, average=False, **options):
+    """A loop on features instead of images; its head is spread if the strategy has several replicas."""
+    keras.utils.set_random_seed(1)
+    options = SoftmaxOptions(head="arcface", scale=16.0, embedding_size=WIDTH, optimizer=optimizer, clip_norm=0.5,
+                             shard_classes=True, **options)
+    with strategy.scope():
+        inputs = keras.Input((WIDTH,))
+        backbone = keras.Model(inputs, keras.layers.Dense(WIDTH, name="dense")(inputs))
+        head = sharding.create_head(options, classes, strategy)
+        head.fill(rows(classes * options.sub_centers))
+        trainer = FaceTrainer(backbone, head, weight_decay=1e-2)
+        averages = optimizers.WeightAverage(trainer.averaged_variables, 0.9) if average else None
+        made = optimizers.create(options, 0.05)
+    distribution.prepare(trainer, strategy, BATCH)
+    return Loop(trainer, made, strategy, averages, accumulate)
+
+
+def run(loop, last_step=STEPS):
+    """Terms of the steps that it does."""
+    classes, index, count = loop.trainer.head.num_classes, *loop.workers.part
+    own = slice(index * BATCH // count, (index + 1) * BATCH // count)
+    batches = [[array[own] for array in batch(classes, seed)] for seed in range(STEPS)]
+    data = tf.data.Dataset.from_tensor_slices(tuple(map(np.stack, zip(*batches, strict=True))))
+    hooks = Recorder()
+    with Stop() as stop:
+        loop.run(data.skip(loop.step).repeat(), last_step, hooks, stop)
+    return [terms for group in hooks.calls for _, terms in group]
+
+
+def go_on(loop, folder, last_step):
+    """Restore, run and save; the losses."""
+    checkpoints = Checkpoints(folder)
+    if checkpoints.paths():
+        loop.step = checkpoints.restore(loop.state())["step"]
+    losses = [terms["loss"] for terms in run(loop, last_step)]
+    if loop.workers.is_chief:
+        checkpoints.save(loop.state(), loop.step)
+    else:
+        take_part(loop.state())
+    loop.workers.exchange()
+    return losses
+
+
+def main(folder, last_step, devices, addresses="", index=None):
+    """What the script does."""
+    place = {"workers": addresses, "worker_index": int(index)} if index else {"strategy": "mirrored"}
+    strategy = distribution.strategy(SoftmaxOptions(num_devices=int(devices), batch_size=BATCH, **place))
+    loop = make_loop(strategy, average=True, sub_centers=2)
+    sys.stdout.write(json.dumps(go_on(loop, folder, int(last_step))) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
