@@ -42,15 +42,16 @@ def keras_step(system, task, args):
     keras.config.set_dtype_policy("mixed_bfloat16" if args.precision == "bfloat16" else "float32")
     from tf_facenet import backbones
     from tf_facenet.backbones.folding import fold_batch_norms
-    from tf_facenet.training.fused import fuse_batch_norms
+    from tf_facenet.kernels import fuse
 
     backbone = backbones.create(args.backbone, args.image_size, EMBEDDING_SIZE)
     images = tf.random.uniform([args.batch_size, args.image_size, args.image_size, 3], 0, 255)
     if task == "embed":
         folded = fold_batch_norms(backbone)
+        fuse(folded)
         embed = tf.function(lambda pixels: folded(pixels, training=False))
         return lambda: embed(images).numpy(), library
-    fuse_batch_norms(backbone)
+    fuse(backbone)
     head = keras.layers.Dense(CLASSES, dtype="float32")
     head.build((None, EMBEDDING_SIZE))
     variables = backbone.trainable_variables + head.trainable_variables

@@ -4,8 +4,12 @@ The names most users need, each imported when it is first used.
 """
 
 import importlib
+import os
 
 from tf_facenet.version import __version__
+
+# TensorFlow would leave oneDNN out on processors without AVX-512; there too it is up to twice as fast.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _NAMES = {
     "Embedder": "tf_facenet.inference.embedder",

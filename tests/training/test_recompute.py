@@ -8,7 +8,7 @@ from keras import layers
 from keras.ops import convert_to_numpy as numpy
 
 from tf_facenet import backbones
-from tf_facenet.training.fused import fuse_batch_norms
+from tf_facenet.kernels import fuse
 from tf_facenet.training.recompute import _branch_points, recompute_blocks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 6, 3), np.uint8)
@@ -35,7 +35,7 @@ def pair(**options):
     """The same network as it is, and with `recompute_blocks`."""
     models = network(**options), network(**options)
     for model in models:
-        fuse_batch_norms(model)
+        fuse(model)
     recompute_blocks(models[1])
     return models
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_facenet import kernels
 from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.inference import model_file
 
@@ -71,6 +72,7 @@ def folded(model):
 def _keras(file):
     model, metadata = model_file.load_model(file)
     model = folded(model)
+    kernels.fuse(model)
     return lambda pixels: tf.cast(model(pixels, training=False), tf.float32), metadata
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_facenet import logs
 from tf_facenet.training import agreement, cluster, rendezvous
-from tf_facenet.training.fused import fuse_batch_norms
+from tf_facenet.kernels import fuse
 from tf_facenet.training.precision import POLICIES
 from tf_facenet.training.recompute import recompute_blocks
 from tf_facenet.training.workers import Workers, placed
@@ -100,7 +100,7 @@ def prepare(trainer, strategy, batch_size, remat=False):
         ValueError: the head cannot take batches of that size.
     """
     trainer.head.check_batch(batch_size)
-    fuse_batch_norms(trainer.backbone)
+    fuse(trainer.backbone)
     if remat:
         recompute_blocks(trainer.backbone)
     if strategy.num_replicas_in_sync > 1:

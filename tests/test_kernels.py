@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 from keras.ops import convert_to_numpy as numpy
 
-from tf_facenet.training.fused import fuse_batch_norms
+from tf_facenet.kernels import fuse
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 6, 5, 3)).astype("float32") * 3 + 1
 
@@ -18,12 +18,18 @@ def network(**kwargs):
     return keras.Model(inputs, x)
 
 
-def pair(**kwargs):
+def with_prelu(**kwargs):
+    inputs = keras.Input((6, 5, 3))
+    x = layers.PReLU("glorot_uniform", shared_axes=[1, 2], name="prelu", **kwargs)(layers.Conv2D(4, 3)(inputs))
+    return keras.Model(inputs, layers.PReLU(name="flat_prelu")(layers.Flatten()(x)))
+
+
+def pair(network=network, **kwargs):
     plain, fused = network(**kwargs), network(**kwargs)
     random = np.random.default_rng(1)
     fused.set_weights([random.uniform(0.5, 1.5, w.shape) for w in fused.get_weights()])
     plain.set_weights(fused.get_weights())
-    fuse_batch_norms(fused)
+    fuse(fused)
     return plain, fused
 
 
@@ -40,6 +46,26 @@ def step(model, training=True):
     gradients()
     outputs, values = gradients()
     return [numpy(value) for value in (outputs, *values, *model.weights)]
+
+
+def test_prelu_as_keras_computes_it():
+    plain, fused = pair(with_prelu)
+    for expected, value in zip(step(plain), step(fused), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_prelu_at_known_points():
+    model = keras.Sequential([keras.Input((1, 3, 2)), layers.PReLU(shared_axes=[1, 2])])
+    model.layers[0].set_weights([np.float32([[[0.5, 2.0]]])])
+    fuse(model)
+    x = tf.constant([[[[-2.0, -2.0], [0.0, 0.0], [3.0, 3.0]]]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = model(x)
+    to_x, to_alpha = tape.gradient(y, [x, model.layers[0].alpha.value])
+    np.testing.assert_array_equal(y[0, 0], [[-1, -4], [0, 0], [3, 3]])
+    np.testing.assert_array_equal(to_x[0, 0], [[0.5, 2], [0.5, 2], [1, 1]])  # at 0 the slope of the left
+    np.testing.assert_array_equal(to_alpha[0, 0], [-2, -2])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -62,6 +88,8 @@ def test_a_frozen_layer_keeps_its_statistics():
 
 
 def test_half_precision_stays_half():
+    for expected, value in zip(*map(step, pair(with_prelu, dtype="mixed_bfloat16")), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=0.05, atol=0.05)
     plain, fused = pair(dtype="mixed_bfloat16")
     assert fused.get_layer("bn")(tf.constant(IMAGES[..., :1].repeat(4, -1))).dtype == tf.bfloat16
     for expected, value in zip(step(plain), step(fused), strict=True):

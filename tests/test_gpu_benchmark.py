@@ -1,0 +1,20 @@
+"""The benchmark for GPUs, at the smallest size and on a CPU."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+def test_a_row_of_ours():
+    done = subprocess.run(
+        [sys.executable, "benchmarks/gpu.py", "--networks", "small", "--systems", "tf_facenet", "--classes", "20",
+         "--heads", "sampled", "--rate", "0.5", "--batch_size", "4", "--steps", "2", "--image_size", "32"],
+        cwd=ROOT, capture_output=True, text=True, check=True)
+    row = done.stdout.splitlines()[-1]
+    assert re.match(r"small +20 sampled +[1-9]\d* ", row), row
