@@ -74,15 +74,15 @@ def test_calibration_images_are_spread_over_the_data(tmp_path, monkeypatch):
     for grey in range(0, 50, 10):
         image = np.full((20, 16, 3), grey, np.uint8)
         (tmp_path / "ann" / f"{grey:02d}.png").write_bytes(tf.io.encode_png(image).numpy())
-    images = writing._calibration_images(tmp_path, [20, 16])
+    images = writing._calibration_images(tmp_path, [20, 16], (0.5, 0.5))
     assert (images.shape, images[:, 0, 0, 0].tolist()) == ((3, 20, 16, 3), [0, 20, 40])
-    assert writing._calibration_images("drawn", [20, 16]).shape == (3, 20, 16, 3)
+    assert writing._calibration_images("drawn", [20, 16], (0.5, 0.5)).shape == (3, 20, 16, 3)
 
 
 def test_a_network_that_has_diverged_is_refused(model, export, tmp_path):
     broken = keras.models.clone_model(model)
     broken.get_layer("conv1").kernel.assign(np.full((3, 3, 3, 8), np.nan))
-    with pytest.raises(ValueError, match="gives numbers that are not finite; it has diverged"):
+    with pytest.raises(ValueError, match="conv1/kernel holds numbers that are not finite: the network has diverged"):
         export(broken, {}, tmp_path / "m.tflite", quantize="int8")
 
 

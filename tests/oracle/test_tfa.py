@@ -95,4 +95,4 @@ def test_value_and_gradient(oracle, batches, seed, case, distance, name):
     value, (gradient,) = value_and_grad(lambda rows: loss(batch["labels"], rows), batch["embeddings"])
     hint = f"ORACLE_SEED={seed} repeats this; margin {batch['margin']}"
     np.testing.assert_allclose(value, oracle[f"{case}/{distance}/{name}/loss"], rtol=3e-6, atol=1e-7, err_msg=hint)
-    np.testing.assert_allclose(gradient, oracle[f"{case}/{distance}/{name}/grad"], rtol=1e-5, atol=2e-6, err_msg=hint)
+    np.testing.assert_allclose(gradient, oracle[f"{case}/{distance}/{name}/grad"], rtol=1e-5, atol=5e-6, err_msg=hint)

@@ -263,7 +263,7 @@ MISTAKES = {
     "too small a split": (["--validation_set_split_ratio", "0.5",
                            "--min_nrof_val_images_per_class", "50"], "0 people keep enough"),
     "unknown head": (["--head", "arcfase"], "Unknown head 'arcfase'. Choose one of: adaface, arcface,"),
-    "option of another head": (["--scale", "30"], "Head 'softmax' takes no 'scale'; it takes no options"),
+    "option of another head": (["--scale", "30"], "Head 'softmax' takes no 'scale'; it takes label_smoothing"),
     "margin in degrees": (["--head", "arcface", "--margin", "28.6"], "margin is 28.6; expected 0 to 1.5708"),
     "a rising target": (["--head", "combined", "--m2", "-0.3"], "make the target larger than cos"),
     "no sample": (["--head", "arcface", "--sample_rate", "0"], "sample_rate is 0.0; expected above 0 up to 1"),

@@ -1,5 +1,7 @@
 """Damaged inputs to every parser: each is read, or refused in a line that names it, in little time and memory."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_files_of_anything(name, effort, ledger, tmp_path):
     """Contents that Hypothesis thinks of, from nothing."""
     target = TARGETS[name]
     target.write(tmp_path)
-    path = max(tmp_path.rglob("*.*"), key=lambda path: path.is_file() and path.stat().st_size)
+    path = max(filter(Path.is_file, tmp_path.rglob("*")), key=lambda path: path.stat().st_size)
 
     @settings(max_examples=effort(10, 300), deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))

@@ -119,7 +119,8 @@ def array(values):
     {"manifest.json": b"{"}, {"manifest.json": b"[]"}, {"manifest.json": b"[" * 100_000}, {"manifest.json": None},
     {"manifest.json": b'{"format": 1, "step": "x", "variables": {}}'}, {"manifest.json": b'{"format": 1, "step": 1}'},
     {"model/0000.npy": None}, {"model/0000.npy": b""}, {"model/0000.npy": b"\x93NUMPY\x01\0\x0a\0{'descr':\n"},
-    {"model/0000.npy": array(np.array([None] * 6, object).reshape(2, 3))}, {"model/0000.npy": array(np.zeros(5))}])
+    {"model/0000.npy": array(np.array([None] * 6, object).reshape(2, 3))}, {"model/0000.npy": array(np.zeros(5))},
+    {"model/0000.npy": array(np.full((2, 3), np.nan, "float32"))}])
 def test_archives_of_something_else_are_passed_over(changes, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(state(5), 5)

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import numpy as np
+from keras import ops
 
 from tf_facenet import data
 from tf_facenet.data.batches import Augmentation
@@ -42,6 +43,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     path, name = Path(path), format_of(path, quantize=quantize)
     folder = name == "saved_model"
     (_check_folder if folder else _check_file)(path)
+    _check_finite(model)
     metadata = describe(model, metadata)
     pairs = pairs or proof.drawn_pairs(metadata["image_size"])
     options = {}
@@ -55,6 +57,13 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
         found = proof.prove(model, temporary, pairs, place, quiet)
         found.check(path, quantize)
     return found
+
+
+def _check_finite(model):
+    for weight in model.weights:
+        if not np.isfinite(ops.convert_to_numpy(weight)).all():
+            raise ValueError(f"{weight.path} holds numbers that are not finite: the network has diverged. Export an "
+                             "earlier one, and train with a lower learning rate")
 
 
 def _calibration_images(source, image_size, place):

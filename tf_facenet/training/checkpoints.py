@@ -202,7 +202,9 @@ def _restore(archive, state):
 
 def _fill(variable, archive, name):
     if not _is_spread(variable):
-        variable.assign(_read(archive, name))
+        values = _read(archive, name)
+        check_finite(variable.path, values)
+        variable.assign(values)
         return
     with archive.open(f"{name}.npy") as file:
         np.lib.format.read_magic(file)
@@ -211,7 +213,9 @@ def _fill(variable, archive, name):
 
         def read(first, count):
             file.seek(begin + first * row)
-            return np.frombuffer(file.read(count * row), dtype).reshape(count, *variable.shape[1:])
+            values = np.frombuffer(file.read(count * row), dtype).reshape(count, *variable.shape[1:])
+            check_finite(variable.path, values)
+            return values
 
         variable.fill(read)
 

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from tf_facenet import logs
-from tf_facenet.training import agreement, cluster, rendezvous
 from tf_facenet.kernels import fuse
+from tf_facenet.training import agreement, cluster, rendezvous
 from tf_facenet.training.precision import POLICIES
 from tf_facenet.training.recompute import recompute_blocks
 from tf_facenet.training.workers import Workers, placed
