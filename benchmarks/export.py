@@ -15,6 +15,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tf_facenet  # noqa: E402, F401, I001  (first: it lets TensorFlow use oneDNN)
 import numpy as np  # noqa: E402  (after the log level)
 import tensorflow as tf  # noqa: E402
 

@@ -33,6 +33,7 @@ def peak_megabytes():
 def keras_step(system, task, args):
     """A function that runs one step of this package, and the memory of its library."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tf_facenet  # noqa: F401, I001  (first: it lets TensorFlow use oneDNN)
     import keras
     import tensorflow as tf
 

@@ -8,6 +8,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import tf_facenet  # noqa: E402, F401, I001  (first: it lets TensorFlow use oneDNN)
 import tensorflow as tf  # noqa: E402  (after the log level)
 
 # Two replicas on one machine; must be said before TensorFlow touches a device.

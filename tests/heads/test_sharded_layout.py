@@ -2,10 +2,12 @@
 
 import json
 
+import keras
 import pytest
 
 from tests import process
 
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX")
 SCRIPT = """
 import json
 import jax
