@@ -39,12 +39,17 @@ def _on_patches(model, side):
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3])])
     def call(patches):
         count = tf.shape(patches)[0]
-        # At least one: of none oneDNN's fused convolutions say a wrong shape.
-        patches = tf.pad(patches, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
-        *places, scores = model((patches - 127.5) / 128)
+        *places, scores = model((_at_least_one(patches) - 127.5) / 128)
         return scores[:count, 1], *(values[:count] for values in places)
 
     return call
+
+
+def _at_least_one(batch, filling=0):
+    """The batch, or one made up in place of none, of which oneDNN's convolutions tell a wrong shape."""
+    missing = tf.cast(tf.shape(batch)[:1] == 0, tf.int32)
+    # Not tf.pad, which would be joined with the convolution.
+    return tf.concat([batch, tf.fill(tf.concat([missing, tf.shape(batch)[1:]], 0), tf.cast(filling, batch.dtype))], 0)
 
 
 def _propose(weights):
@@ -56,7 +61,7 @@ def _propose(weights):
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 4]), tf.TensorSpec([None, None, None], tf.int32),
                                   tf.TensorSpec([])])
     def propose(pixels, owner, threshold):
-        seen = first(pixels)
+        seen, owner = first(_at_least_one(pixels)), _at_least_one(owner, -1)
         seen = _prelu(_convolve(seen, kernel2) + bias2, alpha2.ravel())
         seen = _prelu(_convolve(seen, kernel3) + bias3, alpha3.ravel())
         scores = tf.sigmoid(_convolve(seen, score)[..., 0] + score_bias)
