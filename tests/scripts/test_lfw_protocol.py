@@ -67,8 +67,9 @@ def test_all_pairs_as_recorded(validate, recorded, flip, metric):
     assert (result["num_pairs"], result["missing"], result["distance"]) == (6000, [], METRICS[metric])
     assert result["accuracy"] == pytest.approx(accuracy, abs=1e-3)
     assert result["val"] == pytest.approx(recorded[f"{case}/stable_val"][0], abs=4e-3)
-    assert result["auc"] == pytest.approx(auc, abs=5e-4)
-    assert result["eer"] == pytest.approx(eer, abs=2e-3)
+    if np.isfinite(eer):  # facenet's thresholds end at 4; squared distances of concatenated embeddings at 8
+        assert result["auc"] == pytest.approx(auc, abs=5e-4)
+        assert result["eer"] == pytest.approx(eer, abs=2e-3)
 
 
 @pytest.mark.slow
