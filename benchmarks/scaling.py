@@ -12,11 +12,12 @@ leaves out.
 import argparse
 import os
 import pathlib
-import socket
 import statistics
 import subprocess
 import sys
 import time
+
+import ports
 
 COLUMNS = "{:>9} {:>10} {:>12} {:>14} {:>12} {:>12}"
 
@@ -54,7 +55,7 @@ def parse():
 
 def run(options, count, together):
     """(seconds of each step, bytes sent by all in all steps, parameters) of processes with messages or without."""
-    workers = addresses(count)
+    workers = ",".join(ports.free_addresses(count))
     command = [sys.executable, __file__, *sys.argv[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
                    "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(pathlib.Path(__file__).parent.parent)}
@@ -68,14 +69,6 @@ def run(options, count, together):
     return seconds, sent, parameters
 
 
-def addresses(count):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    names = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return ",".join(names)
-
-
 def measure(options):
     """Seconds of each step, bytes that the loopback carried meanwhile, and the number of trained parameters."""
     import keras
@@ -83,6 +76,7 @@ def measure(options):
     import tensorflow as tf
 
     from tf_facenet import backbones, heads
+    from tf_facenet.data.batches import untuned
     from tf_facenet.options import SoftmaxOptions
     from tf_facenet.training import distribution, optimizers
     from tf_facenet.training.loop import Loop, Stop
@@ -102,7 +96,7 @@ def measure(options):
     rng = np.random.default_rng(options.worker)
     images = rng.integers(0, 255, (options.batch_size, options.image_size, options.image_size, 3)).astype("uint8")
     labels = rng.integers(0, options.classes, options.batch_size).astype("int32")
-    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors((images, labels)).repeat())
     clock = Clock()
     with Stop() as stop:
         loop.run(batches, options.steps + 2, clock, stop)

@@ -13,11 +13,12 @@ import argparse
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import time
+
+import ports
 
 
 def main():
@@ -47,10 +48,7 @@ def parse():
 def processes(args, kind, count):
     """The row of the table: the largest of what the processes measure."""
     workers = count if kind == "workers" else 1
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(workers)]
-    addresses = ",".join(f"localhost:{each.getsockname()[1]}" for each in sockets)
-    for each in sockets:
-        each.close()
+    addresses = ",".join(ports.free_addresses(workers))
     common = [f"--{name}={getattr(args, name)}" for name in ("classes", "dimensions", "batch_size", "steps")]
     started = [subprocess.Popen(
         [sys.executable, __file__, *common, "--measure", kind, str(count), addresses, str(index)],
@@ -68,6 +66,7 @@ def measure(args):
     import keras
     import tensorflow as tf
 
+    from tf_facenet.data.batches import untuned
     from tf_facenet.options import SoftmaxOptions
     from tf_facenet.training import distribution, sharding, spread
     from tf_facenet.training.loop import Loop, Stop
@@ -91,7 +90,7 @@ def measure(args):
     features = tf.random.stateless_normal([args.batch_size, args.dimensions], (1, 2))
     labels = tf.random.stateless_uniform([args.batch_size], (3, 4), 0, args.classes, tf.int32)
     part = slice(loop.workers.index * mine, (loop.workers.index + 1) * mine)
-    data = tf.data.Dataset.from_tensors((features[part], labels[part])).repeat()
+    data = untuned(tf.data.Dataset.from_tensors((features[part], labels[part])).repeat())
     clock = Clock()
     with Stop() as stop:
         loop.run(data, args.steps + 2, clock, stop)

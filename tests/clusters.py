@@ -1,7 +1,6 @@
 """Several processes that train together on this machine."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -9,15 +8,6 @@ import time
 from tests.conftest import ROOT
 
 QUIET = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
-
-
-def addresses(count):
-    """Addresses of ports that are free now, as ``--workers`` takes them."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    names = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return ",".join(names)
 
 
 def start(*arguments):

@@ -8,6 +8,7 @@ from keras.ops import convert_to_numpy as numpy
 
 from tests import tiny
 from tf_facenet import heads, losses
+from tf_facenet.data.batches import untuned
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import distribution, optimizers
 from tf_facenet.training.loop import Loop, Stop
@@ -37,7 +38,7 @@ def batches(scale=1.0, classes=CLASSES, part=(0, 1)):
     images = (rng.uniform(0, 255, (STEPS, BATCH, 16, 16, 3)) * scale).astype("float32")
     labels = rng.integers(0, classes, (STEPS, BATCH)).astype("int32")
     images, labels = (np.split(array, part[1], axis=1)[part[0]] for array in (images, labels))
-    return tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
+    return untuned(tf.data.Dataset.from_tensor_slices((images, labels)).repeat())
 
 
 def make_trainer(center=True, batch_norm=True, head="softmax", classes=CLASSES, **head_options):

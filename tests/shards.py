@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tests.loops import Recorder
 from tf_facenet import heads
+from tf_facenet.data.batches import untuned
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import distribution, optimizers, sharding
 from tf_facenet.training.checkpoints import Checkpoints, take_part
@@ -67,7 +68,7 @@ def run(loop, last_step=STEPS):
     classes, index, count = loop.trainer.head.num_classes, *loop.workers.part
     own = slice(index * BATCH // count, (index + 1) * BATCH // count)
     batches = [[array[own] for array in batch(classes, seed)] for seed in range(STEPS)]
-    data = tf.data.Dataset.from_tensor_slices(tuple(map(np.stack, zip(*batches, strict=True))))
+    data = untuned(tf.data.Dataset.from_tensor_slices(tuple(map(np.stack, zip(*batches, strict=True)))))
     hooks = Recorder()
     with Stop() as stop:
         loop.run(data.skip(loop.step).repeat(), last_step, hooks, stop)

@@ -1,6 +1,7 @@
-"""One worker of a small cluster: trains the loop of `tests.loops` with several heads, one after the other.
+"""One process on some devices, or one of several processes: trains the loop of `tests.loops` with several heads.
 
-    python -m tests.worker INDEX HOST:PORT,HOST:PORT FILE CASE ...
+    python -m tests.worker FILE --num_devices 4
+    python -m tests.worker FILE --workers HOST:PORT,HOST:PORT --worker_index 0
 
 The chief writes the variables of all cases into FILE (.npz).
 """
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 
 from tests import loops
+from tf_facenet import config
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import distribution
 
@@ -29,14 +31,15 @@ def train(strategy, case):
     return loops.train(strategy, STEPS, every=10, **CASES[case])
 
 
-def main(index, workers, file, *cases):
-    strategy = distribution.strategy(SoftmaxOptions(workers=workers, worker_index=int(index), batch_size=loops.BATCH))
+def main(file, *flags):
+    options = config.parse(SoftmaxOptions, [*flags, "--batch_size", str(loops.BATCH)])
+    strategy = distribution.strategy(options)
     arrays = {}
-    for case in cases:
+    for case in CASES:
         _, variables = train(strategy, case)
         arrays.update({f"{case}/{role}/{number:03d}": value
                        for role, values in variables.items() for number, value in enumerate(values)})
-    if index == "0":
+    if not options.worker_index:
         np.savez(file, **arrays)
 
 

@@ -82,7 +82,7 @@ def test_calibration_images_are_spread_over_the_data(tmp_path, monkeypatch):
 def test_a_network_that_has_diverged_is_refused(model, export, tmp_path):
     broken = keras.models.clone_model(model)
     broken.get_layer("conv1").kernel.assign(np.full((3, 3, 3, 8), np.nan))
-    with pytest.raises(ValueError, match="conv1/kernel holds numbers that are not finite: the network has diverged"):
+    with pytest.raises(ValueError, match="conv1/kernel holds values that are not finite: the network has diverged"):
         export(broken, {}, tmp_path / "m.tflite", quantize="int8")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import train_softmax
+from benchmarks.ports import free_addresses
 from tests import clusters
 
 EPOCH, EPOCHS = 100, 3
@@ -20,7 +21,7 @@ SECONDS = 60  # in which a worker must notice that another one is gone
 
 
 def start_two(*arguments):
-    workers = clusters.addresses(2)
+    workers = ",".join(free_addresses(2))
     return [clusters.start("train_softmax.py", *arguments, "--workers", workers, "--worker_index", index)
             for index in range(2)]
 

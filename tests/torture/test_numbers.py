@@ -14,7 +14,7 @@ from tests.torture import training_runs
 from tests.torture.test_kills import wait
 from tests.torture.training_runs import COMMON, RUNS, SOFTMAX, losses, only_run
 from tf_facenet.inference.model_file import load_model
-from tf_facenet.options import DeviceOptions
+from tf_facenet.options.run import DeviceOptions
 
 ROW = next(iter(RUNS))
 EVERY = 2.0  # seconds between two looks at a process

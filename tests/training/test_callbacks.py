@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.callbacks import Hooks
-from tf_facenet.training.loop import NonFiniteError
 
 
 def test_a_model_that_is_not_finite_is_not_written(tmp_path):

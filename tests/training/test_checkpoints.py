@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras.ops import convert_to_numpy as numpy
 
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.checkpoints import Checkpoints, read_arrays
-from tf_facenet.training.loop import NonFiniteError
 
 
 def state(value):

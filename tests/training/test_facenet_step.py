@@ -15,6 +15,7 @@ from keras.ops import convert_to_numpy as numpy
 
 from tests import facenet_weights
 from tf_facenet import backbones, heads, losses
+from tf_facenet.data.batches import untuned
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import optimizers
 from tf_facenet.training.loop import Loop, Stop
@@ -59,7 +60,7 @@ def test_three_steps(trainer, optimizer, rate, tolerance):
                               facenet_weights.draw("Logits/biases", (10,))])
     trainer.center_loss.centers.assign(np.zeros((10, 128)))
     images = np.random.RandomState(1).uniform(-1, 1, (8, 160, 160, 3)).astype("float32")
-    batches = tf.data.Dataset.from_tensors((images, LABELS)).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors((images, LABELS)).repeat())
     made = optimizers.create(SoftmaxOptions(optimizer=optimizer, tf1_optimizers=True), rate)
     loop, hooks = Loop(trainer, made, tf.distribute.get_strategy()), Recorder(trainer)
     with Stop() as stop:

@@ -12,9 +12,10 @@ from keras.ops import convert_to_numpy as numpy
 from tests import tiny
 from tests.loops import CLASSES, STEPS, WIDTH, Recorder, assert_same, batches, make_loop, train
 from tf_facenet import heads
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import optimizers
-from tf_facenet.training.loop import Loop, NonFiniteError, Stop
+from tf_facenet.training.loop import Loop, Stop
 from tf_facenet.training.trainer import FaceTrainer
 
 

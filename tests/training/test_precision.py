@@ -7,8 +7,9 @@ import tensorflow as tf
 from keras.ops import convert_to_numpy as numpy
 
 from tests.loops import STEPS, Recorder, assert_same, batches, make_loop, train
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.checkpoints import Checkpoints
-from tf_facenet.training.loop import NonFiniteError, Stop
+from tf_facenet.training.loop import Stop
 from tf_facenet.training.precision import POLICIES, LossScale
 
 

@@ -6,17 +6,10 @@ import socket
 
 import pytest
 
+from benchmarks.ports import free_addresses
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import agreement, rendezvous
 from tf_facenet.training.cluster import Cluster
-
-
-def free_addresses(count):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    addresses = tuple(f"localhost:{each.getsockname()[1]}" for each in sockets)
-    for each in sockets:
-        each.close()
-    return addresses
 
 
 def meet(*clusters, options=None, wait=10):

@@ -8,13 +8,14 @@ import pytest
 import tensorflow as tf
 from keras.ops import convert_to_numpy as numpy
 
+from benchmarks.ports import free_addresses
 from tests import clusters, shards
 from tests.shards import BATCH, CLASSES, STEPS, WIDTH, batch, create, make_loop, run
 from tf_facenet import config, heads
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import optimizers, sharding, spread
 from tf_facenet.training.checkpoints import Checkpoints, OtherNetworkError, load, read_arrays
-from tf_facenet.training.loop import NonFiniteError
 from tf_facenet.training.trainer import FaceTrainer
 from tf_facenet.training.watch import expected_loss
 
@@ -178,7 +179,7 @@ def test_a_run_goes_on_with_any_number_of_replicas(two_devices, tmp_path):
     losses = shards.go_on(make_loop(one, **options), tmp_path, 1)
     losses += shards.go_on(make_loop(two_devices, **options), tmp_path, 2)
     losses += processes(["-m", "tests.shards", tmp_path, 3, 4])
-    addresses = clusters.addresses(2)
+    addresses = ",".join(free_addresses(2))
     losses += processes(*(["-m", "tests.shards", tmp_path, 4, 0, addresses, index] for index in range(2)))
     losses += shards.go_on(make_loop(one, **options), tmp_path, STEPS)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)

@@ -1,18 +1,30 @@
-"""Real processes on this machine: together they do what one of them does alone."""
+"""Several devices of a process, and several processes: together they do what one device does alone."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.ports import free_addresses
 from tests import clusters, worker
 from tf_facenet.training.workers import LostError, Workers, _who_and_why
 
-FOUR = ["softmax and center loss"]
+
+def workers(count):
+    """The flags of each process."""
+    addresses = ",".join(free_addresses(count))
+    return [("--workers", addresses, "--worker_index", index) for index in range(count)]
 
 
-def run(count, cases, file):
-    workers = clusters.addresses(count)
-    processes = [clusters.start("-m", "tests.worker", index, workers, file, *cases) for index in range(count)]
+def devices(count):
+    return [("--strategy", "mirrored", "--num_devices", count)]
+
+
+@pytest.fixture(scope="module", params=[(devices, 2), (devices, 4), (workers, 2), (workers, 4)],
+                ids=lambda param: f"{param[1]} {param[0].__name__}")
+def together(request, tmp_path_factory):
+    kind, count = request.param
+    file = tmp_path_factory.mktemp("together") / "variables.npz"
+    processes = [clusters.start("-m", "tests.worker", file, *flags) for flags in kind(count)]
     for status, output in clusters.finish(processes):
         assert status == 0, output
     with np.load(file) as arrays:
@@ -31,26 +43,12 @@ def alone():
     return train
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    return run(2, worker.CASES, tmp_path_factory.mktemp("two") / "variables.npz")
-
-
-def assert_same(arrays, case, expected):
-    for role, values in expected.items():
-        for number, value in enumerate(values):
-            np.testing.assert_allclose(arrays[f"{case}/{role}/{number:03d}"], value, atol=1e-5, rtol=1e-5, err_msg=role)
-
-
 @pytest.mark.parametrize("case", worker.CASES)
-def test_two_workers_equal_one(two, alone, case):
-    assert_same(two, case, alone(case))
-
-
-def test_four_workers_equal_one(alone, tmp_path):
-    arrays = run(4, FOUR, tmp_path / "variables.npz")
-    for case in FOUR:
-        assert_same(arrays, case, alone(case))
+def test_together_they_equal_one(together, alone, case):
+    for role, values in alone(case).items():
+        for number, value in enumerate(values):
+            np.testing.assert_allclose(together[f"{case}/{role}/{number:03d}"], value, atol=1e-5, rtol=1e-5,
+                                       err_msg=role)
 
 
 def test_a_single_process_is_the_chief():

@@ -38,7 +38,7 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
         augmentation: `Augmentation`.
         seed: integer.
         start: number of the first batch.
-        num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+        num_threads: batches that are decoded at the same time; None = one for each core.
         images_per_person: K; 0 = images as they come.
         part: (index, count): only this part of each batch, the same images in the same places as in the whole;
             count divides B.
@@ -83,7 +83,7 @@ def evaluation_batches(samples, batch_size, image_size, num_threads=None, place=
         samples: N paths or bytes of encoded images.
         batch_size: images per batch, B.
         image_size: one number or (height, width).
-        num_threads: batches that are decoded at the same time; None = chosen by TensorFlow.
+        num_threads: batches that are decoded at the same time; None = one for each core.
         place: where larger images are cropped, see `images.crop`.
 
     Returns:
@@ -242,9 +242,19 @@ def _people(labels, batch_size, images_per_person, seed, start):
 
 
 def _parallel(dataset, function, num_threads):
-    threads = num_threads or tf.data.AUTOTUNE
-    dataset = dataset.map(function, num_parallel_calls=threads, deterministic=True)
-    return dataset.prefetch(2)  # left to itself it would grow to half of the memory
+    dataset = dataset.map(function, num_parallel_calls=num_threads or os.cpu_count(), deterministic=True)
+    return untuned(dataset.prefetch(2))
+
+
+def untuned(dataset):
+    """The dataset without the thread by which TensorFlow tunes it.
+
+    Nothing is left to tune, and the thread sleeps for up to a minute, in which the iterator cannot be closed. Left to
+    itself it would also let buffers grow to half of the memory.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _changed(pixels, augmentation, draws):

@@ -4,12 +4,12 @@ import importlib
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
 from tf_facenet import data
 from tf_facenet.data.batches import Augmentation
 from tf_facenet.export import FORMATS, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
+from tf_facenet.finite import check_weights
 from tf_facenet.inference.model_file import SAVED_MODEL, describe
 
 CALIBRATION = 200  # images at most; more change the ranges no more
@@ -36,6 +36,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
         `proof.Proof`.
 
     Raises:
+        NonFiniteError: a weight is NaN or infinite.
         ValueError: the format cannot be written, the path holds something else than an older export, or the export is
             too different from Keras.
         OSError: images cannot be read, or the export cannot be written.
@@ -43,7 +44,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     path, name = Path(path), format_of(path, quantize=quantize)
     folder = name == "saved_model"
     (_check_folder if folder else _check_file)(path)
-    _check_finite(model)
+    check_weights(model)
     metadata = describe(model, metadata)
     pairs = pairs or proof.drawn_pairs(metadata["image_size"])
     options = {}
@@ -57,13 +58,6 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
         found = proof.prove(model, temporary, pairs, place, quiet)
         found.check(path, quantize)
     return found
-
-
-def _check_finite(model):
-    for weight in model.weights:
-        if not np.isfinite(ops.convert_to_numpy(weight)).all():
-            raise ValueError(f"{weight.path} holds numbers that are not finite: the network has diverged. Export an "
-                             "earlier one, and train with a lower learning rate")
 
 
 def _calibration_images(source, image_size, place):

@@ -17,6 +17,7 @@ import keras
 
 from tf_facenet import backbones
 from tf_facenet.files import atomic_write, parse_json
+from tf_facenet.finite import check_weights
 
 MEMBER = "tf_facenet.json"
 MODEL = "model.keras"  # its name in a run folder
@@ -38,11 +39,13 @@ def save_model(model, path, metadata):
 
     Raises:
         ValueError: `path` has another ending.
+        NonFiniteError: a weight is NaN or infinite.
         TypeError: `metadata` holds what JSON does not.
         OSError: the file cannot be written; an older one stays as it was.
     """
     if Path(path).suffix != ".keras":
         raise ValueError(f"Cannot save a model as '{path}': expected a name that ends in .keras.")
+    check_weights(model)
     text = _text({**metadata, "model_id": fingerprint(model)})
     with atomic_write(path) as temporary:
         model.save(temporary)

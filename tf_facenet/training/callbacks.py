@@ -15,7 +15,7 @@ from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import save_model
 from tf_facenet.progress import Progress
 from tf_facenet.training import spread
-from tf_facenet.training.checkpoints import check_finite, take_part
+from tf_facenet.training.checkpoints import take_part
 from tf_facenet.training.history import MEASURES, History
 
 logger = logging.getLogger(__name__)
@@ -263,8 +263,6 @@ class Hooks:
         if self.options.log_histograms:
             self._log_histograms(step)
         with averaged(self.loop.average):
-            for variable in self.loop.trainer.backbone.variables:
-                check_finite(variable.path, variable.numpy())
             save_model(self.loop.trainer.backbone, self.run.model, self.metadata)
         write_json(self.run.folder / "metadata.json", self.metadata)
 

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from tf_facenet.files import DAMAGES, atomic_write, parse_json
-from tf_facenet.training.loop import NonFiniteError
+from tf_facenet.finite import check_finite
 from tf_facenet.training.spread import Rows
 
 logger = logging.getLogger(__name__)
@@ -147,12 +147,6 @@ def load(variables, path):
             return True
     except DAMAGES as error:
         raise _damaged(path, error) from error
-
-
-def check_finite(path, values):
-    """Raise NonFiniteError if values of the variable at a path are NaN or infinite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise NonFiniteError(f"{path} holds values that are not finite")
 
 
 def _damaged(path, error):

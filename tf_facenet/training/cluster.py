@@ -58,7 +58,7 @@ def find(options, environment=os.environ):
     also set in a shell that was merely allotted several tasks.
 
     Args:
-        options: `options.DeviceOptions`.
+        options: `options.run.DeviceOptions`.
         environment: dict of the environment variables.
 
     Returns:

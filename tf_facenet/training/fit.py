@@ -8,10 +8,11 @@ import tensorflow as tf
 from tf_facenet import config
 from tf_facenet.data.batches import NO_IMAGE, Augmentation, evaluation_batches, training_batches
 from tf_facenet.files import write_json
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.training import agreement, callbacks, distribution, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.history import History
-from tf_facenet.training.loop import Loop, NonFiniteError, Stop
+from tf_facenet.training.loop import Loop, Stop
 from tf_facenet.training.precision import LossScale
 from tf_facenet.training.rounds import Rounds
 from tf_facenet.version import __version__

@@ -9,14 +9,11 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.precision import LossScale, all_finite
 from tf_facenet.training.sampling import ClassSampling
 from tf_facenet.training.spread import is_spread, per_replica
 from tf_facenet.training.workers import Workers, placed
-
-
-class NonFiniteError(ValueError):
-    """The loss or a weight became NaN or infinite."""
 
 
 class Loop:
@@ -120,12 +117,14 @@ class Loop:
         """Iterator of batches whose arrays are divided among the replicas."""
         if not isinstance(batches, tf.data.Dataset):
             return map(self._dealt, batches)
+        # On its way to a device TensorFlow prefetches by threads that may sleep for a minute when they shall end.
+        devices = self.strategy.extended.worker_devices
+        options = tf.distribute.InputOptions(experimental_fetch_to_device=any("GPU" in device for device in devices))
         if self.workers.count == 1:
-            return iter(self.strategy.experimental_distribute_dataset(batches))
-        replicas = len(self.strategy.extended.worker_devices)
-        if replicas > 1:
-            batches = batches.rebatch(batches.element_spec[1].shape[0] // replicas)
-        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
+            return iter(self.strategy.experimental_distribute_dataset(batches, options))
+        if len(devices) > 1:
+            batches = batches.rebatch(batches.element_spec[1].shape[0] // len(devices))
+        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches, options))
 
     def _dealt(self, batch):
         """Each replica's part of a batch."""

@@ -1,0 +1,78 @@
+"""The options of the scripts, in groups; names and defaults are facenet's where it had them."""
+
+from dataclasses import dataclass
+
+from tf_facenet.config import image_size, option, place, positional
+from tf_facenet.options.bounds import at_least
+from tf_facenet.options.data import DataOptions, ModelOptions
+from tf_facenet.options.learning import HeadOptions, LossOptions, OptimizerOptions, TripletLossOptions
+from tf_facenet.options.run import DeviceOptions, RunOptions
+from tf_facenet.options.validation import ValidationOptions, VerificationOptions
+
+# Options that may change when a run is resumed, since they do not change what is learned.
+FREE_ON_RESUME = frozenset((
+    "max_nrof_epochs", "log_every_n_steps", "log_histograms", "checkpoint_every_n_steps",
+    "keep_checkpoints", "export", "data_licence", "quiet", "nrof_preprocess_threads",
+    "gpu_memory_fraction", "validate_every_n_epochs", "validate_every_n_steps", "lfw_dir",
+    "lfw_pairs", "lfw_every_n_epochs", "lfw_batch_size", "lfw_nrof_folds", "lfw_distance_metric",
+    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets", "strategy", "num_devices", "jit", "remat",
+    "steps_per_execution", "shard_classes"))
+# Options that say what a process is, not what its run is: never taken from the run that is resumed.
+OF_PROCESS = frozenset(("resume", "workers", "worker_index"))
+
+
+class _Checked:
+    def __post_init__(self):
+        for group in type(self).__mro__:
+            if "check" in group.__dict__:
+                group.check(self)
+
+
+@dataclass(kw_only=True)
+class SoftmaxOptions(_Checked, VerificationOptions, ValidationOptions, LossOptions, HeadOptions, OptimizerOptions,
+                     ModelOptions, DataOptions, DeviceOptions, RunOptions):
+    """Train a face-embedding network as a classifier: softmax and center loss, or a margin head."""
+
+    SCRIPT = "train_softmax.py"  # whose recipes these options read
+
+
+@dataclass(kw_only=True)
+class TripletOptions(_Checked, VerificationOptions, TripletLossOptions, OptimizerOptions,
+                     ModelOptions, DataOptions, DeviceOptions, RunOptions):
+    """Train a face-embedding network by triplets."""
+
+    SCRIPT = "train_tripletloss.py"
+
+
+@dataclass(kw_only=True)
+class LfwOptions(_Checked):
+    """Validate a model on Labeled Faces in the Wild or on pairs of the same form."""
+
+    lfw_dir: str = positional("folder of aligned faces, or a set such as lfw.bin, or drawn[:people=...,first=...]")
+    model: str = positional("run folder, .keras file or SavedModel folder")
+    val_targets: str = option("", "more sets, comma separated: .bin files, or names such as cfp_fp,agedb_30 of those "
+                              "in or beside lfw_dir")
+    lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside lfw_dir")
+    lfw_batch_size: int = option(100, "images per batch")
+    lfw_nrof_folds: int = option(10, "folds of the cross-validation")
+    image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH, if it shall be checked "
+                                    "against the model's", type=image_size)
+    crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or "
+                         "DOWN,ACROSS, shares from 0 to 1; left for faces on the 112x96 template in wider images",
+                         type=place)
+    distance_metric: int = option(0, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
+    use_flipped_images: bool = option(False, "concatenate the mirrored image's embedding")
+    flip: str = option("", "the same by name; sum as insightface does",
+                       choices=("", "none", "concat", "sum"))
+    subtract_mean: bool = option(False, "subtract the mean embedding of the training folds")
+    use_fixed_image_standardization: bool = option(False, "accepted for facenet's command lines: "
+                                                   "the model standardises by itself")
+    json: str = option("", "also write the result to this JSON file")
+    plot: str = option("", "also draw PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png")
+    report: str = option("", "also write this HTML page with curves and the worst mistakes as pictures")
+    quiet: bool = option(False, "no progress bar")
+
+    def check(self):
+        """Raise ValueError for values that cannot work."""
+        at_least(self, 1, "lfw_batch_size")
+        at_least(self, 2, "lfw_nrof_folds")
