@@ -117,6 +117,8 @@ class Loop:
         """Iterator of batches whose arrays are divided among the replicas."""
         if not isinstance(batches, tf.data.Dataset):
             return map(self._dealt, batches)
+        if self.strategy.num_replicas_in_sync == 1:
+            return iter(batches)
         # On its way to a device TensorFlow prefetches by threads that may sleep for a minute when they shall end.
         devices = self.strategy.extended.worker_devices
         options = tf.distribute.InputOptions(experimental_fetch_to_device=any("GPU" in device for device in devices))
