@@ -26,19 +26,19 @@ CASES = {
 }
 
 
-def train(strategy, case):
-    """Terms and variables after STEPS steps."""
-    return loops.train(strategy, STEPS, every=10, **CASES[case])
+def train_all(strategy):
+    """The variables of all cases after STEPS steps, by case, role and number."""
+    arrays = {}
+    for case, options in CASES.items():
+        _, variables = loops.train(strategy, STEPS, every=10, **options)
+        arrays.update({f"{case}/{role}/{number:03d}": value
+                       for role, values in variables.items() for number, value in enumerate(values)})
+    return arrays
 
 
 def main(file, *flags):
     options = config.parse(SoftmaxOptions, [*flags, "--batch_size", str(loops.BATCH)])
-    strategy = distribution.strategy(options)
-    arrays = {}
-    for case in CASES:
-        _, variables = train(strategy, case)
-        arrays.update({f"{case}/{role}/{number:03d}": value
-                       for role, values in variables.items() for number, value in enumerate(values)})
+    arrays = train_all(distribution.strategy(options))
     if not options.worker_index:
         np.savez(file, **arrays)
 

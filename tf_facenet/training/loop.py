@@ -83,7 +83,7 @@ class Loop:
         Raises:
             NonFiniteError: names the step.
         """
-        batches, pending, stopped = self._distributed(batches), [], False
+        batches, pending, stopped = map(self._dealt, batches), [], False
         while self.step < last_step and not stopped:
             group = [next(batches) for _ in range(self._group_size(hooks, last_step))]
             for terms in self._train_steps(group, tf.constant(float(bool(stop.signal)))):
@@ -113,28 +113,22 @@ class Loop:
             stop.signal = stop.signal or signal.SIGTERM
         return asked
 
-    def _distributed(self, batches):
-        """Iterator of batches whose arrays are divided among the replicas."""
-        if not isinstance(batches, tf.data.Dataset):
-            return map(self._dealt, batches)
-        if self.strategy.num_replicas_in_sync == 1:
-            return iter(batches)
-        # On its way to a device TensorFlow prefetches by threads that may sleep for a minute when they shall end.
-        devices = self.strategy.extended.worker_devices
-        options = tf.distribute.InputOptions(experimental_fetch_to_device=any("GPU" in device for device in devices))
-        if self.workers.count == 1:
-            return iter(self.strategy.experimental_distribute_dataset(batches, options))
-        if len(devices) > 1:
-            batches = batches.rebatch(batches.element_spec[1].shape[0] // len(devices))
-        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches, options))
-
     def _dealt(self, batch):
-        """Each replica's part of a batch."""
-        size = len(batch[0]) // self.strategy.num_replicas_in_sync
+        """The parts of a batch of this worker for its replicas, on their devices.
+
+        TensorFlow's own way, `experimental_distribute_dataset`, ends in threads that may sleep for a minute before the
+        iterator can be closed.
+        """
+        if self.strategy.num_replicas_in_sync == 1:
+            return tuple(map(tf.convert_to_tensor, batch))
+        devices = self.strategy.extended.worker_devices
+        size = len(batch[0]) // len(devices)
 
         def part(context):
-            begin = context.replica_id_in_sync_group * size
-            return tuple(tf.convert_to_tensor(array[begin:begin + size]) for array in batch)
+            place = context.replica_id_in_sync_group % len(devices)
+            rows = [array[place * size:(place + 1) * size] for array in batch]
+            with tf.device(devices[place]):
+                return tuple(map(tf.identity, rows))
 
         return self.strategy.experimental_distribute_values_from_function(part)
 
