@@ -12,12 +12,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The longest matching prefix counts. A file imports from lower rows and from its own folder.
 ROWS = {
     "version": 0, "lookup": 0, "config": 0, "options": 0, "recipes": 0, "files": 0, "safe_pickle": 0, "progress": 0,
-    "finite": 1, "logs": 3, "kernels": 3,
+    "logs": 3, "kernels": 3,
     "evaluation": 4, "evaluation.metrics": 1, "evaluation.templates": 1,
     "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.bins": 1,
     "data.people": 1, "data.drawn": 1,
     "data.samples": 1, "data.lines": 1, "data.recordio": 1, "data.records": 1,
-    "backbones": 2, "heads": 2, "losses": 2, "align": 3, "align.folder": 4, "weights": 3,
+    "finite": 2, "backbones": 2, "heads": 2, "losses": 2, "align": 3, "align.folder": 4, "weights": 3,
     "inference": 4, "training": 5, "export": 6, "cli": 7,
 }
 LIBRARIES = {  # the lowest row that may import a library

@@ -1,6 +1,7 @@
 """Numbers that are finite, or an error that says where they are not."""
 
 import numpy as np
+from keras import ops
 
 
 class NonFiniteError(ValueError):
@@ -21,4 +22,4 @@ def check_finite(path, values):
 def check_weights(model):
     """`check_finite` of all weights of a `keras.Model`."""
     for weight in model.weights:
-        check_finite(weight.path, np.asarray(weight))
+        check_finite(weight.path, ops.convert_to_numpy(weight))
