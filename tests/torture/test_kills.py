@@ -9,21 +9,22 @@ import pytest
 
 from tests.torture import training_runs
 from tests.torture.ledger import KILLS
-from tests.torture.training_runs import RUNS, only_run
+from tests.torture.training_runs import RUNS, WORKERS, only_run
 from tf_facenet.inference.model_file import load_model
 
 SLOW_DISK = 0.02  # seconds, so that a process spends some of its time in writing
 WRITING = 0.7  # share of the kills that come while a file is written
 TEMPORARY = 2  # files that one killed process may leave
+ROWS = [pytest.param(row, marks=pytest.mark.torture if row in WORKERS else ()) for row in RUNS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", RUNS)
+@pytest.mark.parametrize("row", ROWS)
 def test_kills(row, zygote, effort, ledger, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    epochs, kills = effort(3, 15), effort(1, 34)
+    epochs, kills = effort(3, 15), effort(1, 34 // WORKERS.get(row, 1))
     assert training_runs.start(zygote, row, whole, epochs=epochs).wait() == 0, (whole / "output").read_text()
     moments, steps = random.Random(row), 0
     process = training_runs.start(zygote, row, killed, epochs=epochs, slow_disk=SLOW_DISK)

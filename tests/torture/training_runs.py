@@ -5,6 +5,8 @@ import zipfile
 
 import numpy as np
 
+from benchmarks.ports import free_addresses
+
 COMMON = ["--data_dir", "drawn:people=5,images=6,size=32", "--model_def", "tests.tiny:create",
           "--use_fixed_image_standardization", "--image_size", "24", "--random_crop", "--random_flip",
           "--embedding_size", "8", "--keep_probability", "0.8", "--epoch_size", "40", "--optimizer", "ADAM",
@@ -20,22 +22,53 @@ RUNS = {
         "--data_dir", "drawn:people=40,images=4,size=32", "--batch_size", "10", "--head", "arcface", "--scale", "16",
         "--sample_rate", "0.5"]),
     "triplets": ("train_tripletloss:main", ["--people_per_batch", "4", "--images_per_person", "3"]),
+    "two workers": (SOFTMAX, ["--batch_size", "10", "--center_loss_factor", "0.01"]),
 }
+WORKERS = {"two workers": 2}  # rows that are trained by several processes
+
+
+class Together:
+    """Processes that train together and die together, as on one machine; what counts is what the first one says."""
+
+    def __init__(self, children):
+        self.children = children
+
+    def kill(self, number):
+        """`Child.kill` of all."""
+        for child in self.children:
+            child.kill(number)
+
+    def wait(self):
+        """The first one's exit status when all have ended."""
+        return [child.wait() for child in self.children][0]
+
+    def __getattr__(self, name):
+        return getattr(self.children[0], name)
 
 
 def start(zygote, row, folder, *more, epochs=15, **circumstances):
     """Fork a run of a row of the table; its folder is made in `folder`, beside what it prints."""
-    function, options = RUNS[row]
+    _, options = RUNS[row]
     # Given twice, data_dir would mean both.
     common = COMMON[2:] if "--data_dir" in options else COMMON
     command = [*common, *options, "--models_base_dir", str(folder / "runs"), "--max_nrof_epochs", str(epochs), *more]
-    return zygote.start(function, command, output=folder / "output", **circumstances)
+    return _fork(zygote, row, command, folder, **circumstances)
 
 
 def resume(zygote, row, folder, *more, **circumstances):
     """Fork a process that goes on with the run in `folder`."""
-    return zygote.start(RUNS[row][0], ["--resume", str(only_run(folder)), *more], output=folder / "output",
-                        **circumstances)
+    return _fork(zygote, row, ["--resume", str(only_run(folder)), *more], folder, **circumstances)
+
+
+def _fork(zygote, row, command, folder, **circumstances):
+    function, count = RUNS[row][0], WORKERS.get(row, 1)
+    if count == 1:
+        return zygote.start(function, command, output=folder / "output", **circumstances)
+    addresses = ",".join(free_addresses(count))
+    return Together([
+        zygote.start(function, [*command, "--workers", addresses, "--worker_index", str(index)],
+                     output=folder / ("output" if not index else f"output{index}"), **circumstances)
+        for index in range(count)])
 
 
 def only_run(folder):
