@@ -20,8 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     """Options of the torture suite, tests/torture."""
-    parser.addoption("--torture", action="store_true", help="the whole torture suite, for 20 minutes")
-    parser.addoption("--soak", type=float, default=150, help="seconds of the torture suite's long training")
+    parser.addoption("--torture", action="store_true", help="the whole torture suite")
+    parser.addoption("--soak", type=float, default=480, help="seconds of the torture suite's long training")
 
 
 @pytest.fixture(autouse=True)
