@@ -48,9 +48,9 @@ def test_a_long_training_stays_as_large_as_it_is(request, zygote, ledger, tmp_pa
     ledger.note("long training", seconds=round(seconds), steps=steps, line=np.round(megabytes, 1).tolist(),
                 **{"MB a minute": round(slope, 2), "threads": int(threads.max()), "open files": int(files.max())})
     assert slope <= SLOPE, json.dumps(megabytes.tolist())
-    half = len(at) // 2  # a validation has threads and files of its own for a moment
+    half = len(at) // 2  # a validation has threads of its own for a moment
     assert threads[half:].max() <= threads[:half].max() + 2
-    assert files[half:].max() <= files[:half].max() + 4
+    assert files.max() - files.min() <= 4  # a checkpoint and a model may be open
 
 
 def finite_or_absent(run):
