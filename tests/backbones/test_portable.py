@@ -20,12 +20,20 @@ def side(name):
     return SMALLEST.get(name, SIZES.get(name, IMAGENET)[1])
 
 
+@pytest.fixture
+def no_values():
+    """Variables are made, but get no values."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.utils.clear_session()  # forgets that they would like some
+
+
 @pytest.mark.parametrize("name", list(backbones.BACKBONES))
+@pytest.mark.usefixtures("no_values")
 def test_traced(name):
     import jax
 
-    with keras.StatelessScope():  # weights without values
-        model = backbones.create(name, side(name), 8, **SHALLOW.get(name, {}))
+    model = backbones.create(name, side(name), 8, **SHALLOW.get(name, {}))
 
     def loss(weights, states, pixels):
         features, _ = model.stateless_call(weights, states, pixels, training=True)
