@@ -200,7 +200,7 @@ def _shuffled(count, batch_size, seed, start):
                                                         [2 * seed, number])
         return rows[tf.where(number == first, tf.constant(offset, tf.int64), 0):]
 
-    passes = tf.data.Dataset.range(first, tf.int64.max).map(rest_of_pass)
+    passes = _map(tf.data.Dataset.range(first, tf.int64.max), rest_of_pass)
     return passes.rebatch(batch_size, drop_remainder=True)
 
 
@@ -238,12 +238,17 @@ def _people(labels, batch_size, images_per_person, seed, start):
         rows = tf.gather(places - begin + tf.gather(firsts, tf.gather(people, person)), chosen)
         return tf.ensure_shape(tf.gather(images, rows), [batch_size])
 
-    return tf.data.Dataset.range(start, tf.int64.max).map(batch)
+    return _map(tf.data.Dataset.range(start, tf.int64.max), batch)
 
 
 def _parallel(dataset, function, num_threads):
-    dataset = dataset.map(function, num_parallel_calls=num_threads or os.cpu_count(), deterministic=True)
+    dataset = _map(dataset, function, num_parallel_calls=num_threads or os.cpu_count(), deterministic=True)
     return untuned(dataset.prefetch(2))
+
+
+def _map(dataset, function, **options):
+    """`Dataset.map` of a function of nothing but TensorFlow's operations, which need not be converted by AutoGraph."""
+    return dataset.map(tf.autograph.experimental.do_not_convert(function), **options)
 
 
 def untuned(dataset):

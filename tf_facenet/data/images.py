@@ -152,7 +152,7 @@ _UPRIGHT_SPEC = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.
 
 
 # Not inlined: a branch that is not taken costs time for each operation in it, here 10 us an image.
-@tf.function(input_signature=_UPRIGHT_SPEC, experimental_attributes={"_noinline": True})
+@tf.function(input_signature=_UPRIGHT_SPEC, autograph=False, experimental_attributes={"_noinline": True})
 def _upright(image, encoded):
     """Undo the orientation that the EXIF data say: 2 mirrored, 3 upside down … (CIPA DC-008)."""
     orientation = _orientation(encoded)

@@ -53,7 +53,7 @@ class Embedder:
         self.metadata = model_file.complete(metadata)
         self.batch_size, self.place = batch_size, place
         self._model = model
-        self._embed = tf.function(self._embeddings_and_norms)
+        self._embed = tf.function(self._embeddings_and_norms, autograph=False)
 
     @classmethod
     def load(cls, path, batch_size=100, place=batches.Augmentation.place):

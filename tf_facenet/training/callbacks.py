@@ -46,7 +46,7 @@ class Validation:
         self.labels = faces.labels
         self.batches = evaluation_batches(faces.samples, options.lfw_batch_size, options.image_size, place=options.crop)
         self._terms = tf.function(lambda images, labels: trainer.terms(trainer(images), labels),
-                                  reduce_retracing=True)
+                                  reduce_retracing=True, autograph=False)
 
     def __call__(self):
         """Values for the history."""

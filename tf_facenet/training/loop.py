@@ -132,11 +132,11 @@ class Loop:
 
         return self.strategy.experimental_distribute_values_from_function(part)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train_steps(self, batches, stopping):
         return [self._train_step(*batch, stopping) for batch in batches]
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train_step(self, images, labels, stopping):
         if self.sampling:
             self.sampling.gather(labels)

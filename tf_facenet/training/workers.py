@@ -78,7 +78,7 @@ class Workers:
             raise LostError(f"worker {self.index} lost {_who_and_why(error.message)}. Stopped; start all workers again "
                             "with --resume") from None
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _gathered(self, row):
         def in_replica(row):
             return tf.distribute.get_replica_context().all_gather(placed(row), axis=0)
