@@ -11,6 +11,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tf_facenet  # noqa: E402, F401, I001  (first: it lets TensorFlow use oneDNN)
 import tensorflow as tf  # noqa: E402  (after the log level)
 
+from tests.zygote import Zygote  # noqa: E402
+
 # Two replicas on one machine; must be said before TensorFlow touches a device.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -36,6 +38,13 @@ def _plain_log():
 def two_devices():
     """The one MirroredStrategy of a process: those of several mix up their collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """A running `Zygote`."""
+    with Zygote() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,4 @@
-"""A small training whose classes may be spread over devices; as a script, one worker of several.
-
-    python -m tests.shards FOLDER LAST_STEP DEVICES
-    python -m tests.shards FOLDER LAST_STEP 0 ADDRESSES INDEX
-
-goes on from the checkpoint in FOLDER on so many devices, or as that worker, saves there and prints the losses.
-"""
+"""A small training whose classes may be spread over devices, or over processes."""
 
 import json
 import sys
@@ -90,12 +84,8 @@ def go_on(loop, folder, last_step):
 
 
 def main(folder, last_step, devices, addresses="", index=None):
-    """What the script does."""
-    place = {"workers": addresses, "worker_index": int(index)} if index else {"strategy": "mirrored"}
-    strategy = distribution.strategy(SoftmaxOptions(num_devices=int(devices), batch_size=BATCH, **place))
+    """Go on from the checkpoint in a folder on so many devices, or as that worker, save there and print the losses."""
+    place = {"workers": addresses, "worker_index": index} if addresses else {"strategy": "mirrored"}
+    strategy = distribution.strategy(SoftmaxOptions(num_devices=devices, batch_size=BATCH, **place))
     loop = make_loop(strategy, average=True, sub_centers=2)
-    sys.stdout.write(json.dumps(go_on(loop, folder, int(last_step))) + "\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.stdout.write(json.dumps(go_on(loop, folder, last_step)) + "\n")

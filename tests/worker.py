@@ -1,12 +1,5 @@
 """One process on some devices, or one of several processes: trains the loop of `tests.loops` with several heads.
-
-    python -m tests.worker FILE --num_devices 4
-    python -m tests.worker FILE --workers HOST:PORT,HOST:PORT --worker_index 0
-
-The chief writes the variables of all cases into FILE (.npz).
 """
-
-import sys
 
 import numpy as np
 
@@ -37,11 +30,8 @@ def train_all(strategy):
 
 
 def main(file, *flags):
+    """Train with these flags of the script; the chief writes the variables of all cases into a file (.npz)."""
     options = config.parse(SoftmaxOptions, [*flags, "--batch_size", str(loops.BATCH)])
     arrays = train_all(distribution.strategy(options))
     if not options.worker_index:
         np.savez(file, **arrays)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -4,20 +4,17 @@ Those that are killed are in tests/torture.
 """
 
 import csv
-import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
+from tests import clusters
 from tf_facenet.inference.model_file import load_model
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMAND = [
-    sys.executable, "train_softmax.py", "--data_dir", "drawn:people=5,images=6,size=32",
+OPTIONS = [
+    "--data_dir", "drawn:people=5,images=6,size=32",
     "--model_def", "tests.tiny:create", "--use_fixed_image_standardization",
     "--image_size", "24", "--random_crop", "--random_flip", "--embedding_size", "8",
     "--keep_probability", "0.8", "--batch_size", "10", "--epoch_size", "60",
@@ -26,14 +23,9 @@ COMMAND = [
     "--checkpoint_every_n_steps", "7", "--validation_set_split_ratio", "0.2"]
 
 
-def start(*arguments):
-    return subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT)
-
-
 def finish(process, status=0):
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == status, output
+    (ended, output), = clusters.finish([process], seconds=300)
+    assert ended == status, output
     return output
 
 
@@ -51,7 +43,7 @@ def only_run(base):
 def wait_for(condition, process):
     deadline = time.monotonic() + 120
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.text()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -61,9 +53,19 @@ def size(path):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def start(zygote, tmp_path_factory):
+    """A function that forks the script, of the folder for runs and more options."""
+    def start(base, *arguments):
+        output = tmp_path_factory.mktemp("output") / "output"
+        return zygote.start("train_softmax:main", [*OPTIONS, "--models_base_dir", str(base), *arguments], output=output)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(start, tmp_path_factory):
     base = tmp_path_factory.mktemp("uninterrupted")
-    finish(start("--models_base_dir", str(base)))
+    finish(start(base))
     return only_run(base)
 
 
@@ -78,10 +80,10 @@ def assert_same_run(folder, other):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_write_a_checkpoint_and_say_how_to_go_on(uninterrupted, tmp_path, number):
-    process = start("--models_base_dir", str(tmp_path))
+def test_signals_write_a_checkpoint_and_say_how_to_go_on(start, uninterrupted, tmp_path, number):
+    process = start(tmp_path)
     wait_for(lambda: any(size(path) > 2000 for path in tmp_path.glob("*/history.csv")), process)
-    process.send_signal(number)
+    process.kill(number)
     output = finish(process, status=128 + number)
     folder = only_run(tmp_path)
     last = output.strip().splitlines()[-1]
@@ -89,5 +91,5 @@ def test_signals_write_a_checkpoint_and_say_how_to_go_on(uninterrupted, tmp_path
     assert last.endswith(f"go on with --resume {folder}")
     step = int(last.split("step ")[1].split(";")[0])
     assert (folder / "checkpoints" / f"checkpoint-{step:09d}.npz").exists()
-    finish(start("--resume", str(folder)))
+    finish(start(tmp_path, "--resume", str(folder)))
     assert_same_run(folder, uninterrupted)

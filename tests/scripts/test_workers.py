@@ -20,10 +20,11 @@ OPTIONS = ["--data_dir", "drawn:people=5,images=6,size=32", "--model_def", "test
 SECONDS = 60  # in which a worker must notice that another one is gone
 
 
-def start_two(*arguments):
+def start_two(zygote, folder, *arguments):
     workers = ",".join(free_addresses(2))
-    return [clusters.start("train_softmax.py", *arguments, "--workers", workers, "--worker_index", index)
-            for index in range(2)]
+    folder.mkdir()
+    return [zygote.start("train_softmax:main", [*arguments, "--workers", workers, "--worker_index", str(index)],
+                         output=folder / f"output{index}") for index in range(2)]
 
 
 def rows(folder):
@@ -43,18 +44,18 @@ def wait_for_step(base, step, processes):
     """Until the only run in `base` has logged a step."""
     deadline = time.monotonic() + 200
     while not (list(base.glob("*")) and len(rows(only_run(base))) >= step):
-        assert all(process.poll() is None for process in processes), [process.communicate()[0] for process in processes]
+        assert all(process.poll() is None for process in processes), [process.text() for process in processes]
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 @pytest.mark.slow
-def test_killed_stopped_and_gone_on(tmp_path):
+def test_killed_stopped_and_gone_on(zygote, tmp_path):
     two, one = tmp_path / "two", tmp_path / "one"
     # Killed in the middle of an epoch: the chief notices and says so.
-    processes = start_two(*OPTIONS, "--models_base_dir", two)
+    processes = start_two(zygote, tmp_path / "killed", *OPTIONS, "--models_base_dir", str(two))
     wait_for_step(two, 20, processes)
-    processes[1].kill()
+    processes[1].kill(signal.SIGKILL)
     (status, output), _ = clusters.finish(processes, SECONDS)
     assert status == 2, output
     said, = (line for line in output.splitlines() if line.startswith("train_softmax.py: error: "))
@@ -62,9 +63,9 @@ def test_killed_stopped_and_gone_on(tmp_path):
     assert said.endswith("Stopped; start all workers again with --resume"), output
     # Both go on. SIGTERM at the one that is not the chief: the chief writes a checkpoint, both stop.
     folder = only_run(two)
-    processes = start_two("--resume", folder)
+    processes = start_two(zygote, tmp_path / "stopped", "--resume", str(folder))
     wait_for_step(two, EPOCH + 20, processes)
-    processes[1].send_signal(signal.SIGTERM)
+    processes[1].kill(signal.SIGTERM)
     (status, output), (other, _) = clusters.finish(processes, SECONDS)
     assert (status, other) == (128 + signal.SIGTERM,) * 2, output
     step = int(rows(folder)[-1]["step"])

@@ -1,9 +1,8 @@
-"""Fixtures of the torture suite: how much of it is asked for, what it has done, and a source of processes."""
+"""Fixtures of the torture suite: how much of it is asked for, and what it has done."""
 
 import pytest
 
 from tests.torture.ledger import Ledger
-from tests.torture.zygote import Zygote
 
 LEDGER = pytest.StashKey()
 
@@ -22,13 +21,6 @@ def ledger(request):
     yield made
     if request.config.getoption("torture"):
         made.save()
-
-
-@pytest.fixture(scope="session")
-def zygote():
-    """A running `Zygote`."""
-    with Zygote() as made:
-        yield made
 
 
 def pytest_collection_modifyitems(config, items):

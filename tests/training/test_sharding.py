@@ -163,24 +163,26 @@ def test_each_replica_draws_from_its_own_classes(two_devices):
     assert (draws[0][0] != draws[0][1]).any()
 
 
-def processes(*arguments):
+def processes(zygote, folder, *arguments):
     """Losses that processes print, the same of all."""
-    results = clusters.finish([clusters.start(*each) for each in arguments], seconds=500)
+    results = clusters.finish([
+        zygote.start("tests.shards:main", str(folder), *each, output=folder / f"output{each[0]}-{number}")
+        for number, each in enumerate(arguments)])
     assert [status for status, _ in results] == [0] * len(arguments), results
     first, *others = (json.loads(output.splitlines()[-1]) for _, output in results)
     assert all(losses == first for losses in others)
     return first
 
 
-def test_a_run_goes_on_with_any_number_of_replicas(two_devices, tmp_path):
+def test_a_run_goes_on_with_any_number_of_replicas(two_devices, zygote, tmp_path):
     """One device, two, four, two workers, one: the losses of a run that never stopped."""
     one, options = tf.distribute.get_strategy(), {"average": True, "sub_centers": 2}
     expected = [terms["loss"] for terms in run(make_loop(one, **options))]
     losses = shards.go_on(make_loop(one, **options), tmp_path, 1)
     losses += shards.go_on(make_loop(two_devices, **options), tmp_path, 2)
-    losses += processes(["-m", "tests.shards", tmp_path, 3, 4])
+    losses += processes(zygote, tmp_path, (3, 4))
     addresses = ",".join(free_addresses(2))
-    losses += processes(*(["-m", "tests.shards", tmp_path, 4, 0, addresses, index] for index in range(2)))
+    losses += processes(zygote, tmp_path, *((4, 0, addresses, index) for index in range(2)))
     losses += shards.go_on(make_loop(one, **options), tmp_path, STEPS)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 

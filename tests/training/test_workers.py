@@ -27,9 +27,10 @@ def alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count"), [(devices, 4), (workers, 2), (workers, 4)])
-def test_together_they_equal_one(kind, count, alone, tmp_path):
+def test_together_they_equal_one(kind, count, alone, zygote, tmp_path):
     file = tmp_path / "variables.npz"
-    processes = [clusters.start("-m", "tests.worker", file, *flags) for flags in kind(count)]
+    processes = [zygote.start("tests.worker:main", str(file), *map(str, flags), output=tmp_path / f"output{index}")
+                 for index, flags in enumerate(kind(count))]
     for status, output in clusters.finish(processes):
         assert status == 0, output
     with np.load(file) as arrays:

@@ -6,17 +6,17 @@ Run as a program it obeys lines of JSON on its standard input (see `main`); `Zyg
 import importlib
 import json
 import os
+import pathlib
 import random
 import resource
 import subprocess
 import sys
 import time
 
-from tests.conftest import ROOT
-
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMPORTS = ("keras", "train_softmax", "train_tripletloss", "tf_facenet.training.fit", "tf_facenet.training.pretrained",
            "tf_facenet.training.triplet_trainer", "tf_facenet.training.distribution", "tf_facenet.data.prepare",
-           "tf_facenet.data.drawn", "tf_facenet.inference.embedder", "tf_facenet.export", "tests.tiny")
+           "tf_facenet.data.drawn", "tf_facenet.inference.embedder", "tf_facenet.export", "tests.loops")
 
 
 class Child:
@@ -58,8 +58,9 @@ class Zygote:
     """The other end of the program; a context."""
 
     def __init__(self):
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.torture.zygote"], cwd=ROOT, text=True,
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+                       "TF_NUM_INTRAOP_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.zygote"], cwd=ROOT, text=True,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def __enter__(self):
@@ -103,32 +104,26 @@ def main():
         sys.stdout.flush()
 
 
-def _start(function, arguments, output, circumstances):
+def _start(*request):
     pid = os.fork()
-    if pid:
-        return pid
+    if not pid:
+        _call(*request)
+    return pid
+
+
+def _call(function, arguments, output, circumstances):
+    """Do what was asked for as a command does, and end the process."""
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    try:
-        _circumstances(**circumstances)
-        module, _, name = function.partition(":")
-        called = getattr(importlib.import_module(module), name)
-        from tf_facenet import config
+    _circumstances(**circumstances)
+    module, _, name = function.partition(":")
+    called = getattr(importlib.import_module(module), name)
+    from tf_facenet import config
 
-        sys.argv = [module, *map(str, arguments)]
-        config.run(lambda: called(*arguments))
-    except SystemExit as end:
-        status = end.code or 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    sys.argv = [sys.modules[module].__file__, *map(str, arguments)]
+    config.run(lambda: called(*arguments))
 
 
 def _circumstances(file_size=None, slow_disk=0.0):
