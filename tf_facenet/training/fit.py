@@ -50,7 +50,8 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
-    loss_watch = trainer.watch(watch.patience(plan.epoch_size), loop.step)
+    with loop.workers.together():  # each computes the loss of its own classes, if they are spread
+        loss_watch = trainer.watch(watch.patience(plan.epoch_size), loop.step)
     validation = held_out and callbacks.Validation(held_out, trainer, options)
     if loop.workers.is_chief:
         write_json(run.faces, agreement.facts(faces))

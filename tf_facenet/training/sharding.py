@@ -148,9 +148,14 @@ class ShardedHead(Head):
         """What a function gives in the replica that asks; outside, the mean over replicas with the same arguments."""
         if tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context():
             return function(*arguments)
-        results = tf.function(lambda *values: self.spread.strategy.run(function, values), autograph=False)(*arguments)
-        return tf.nest.map_structure(
-            lambda value: self.spread.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), results)
+
+        @tf.function(autograph=False)  # else TensorFlow reduces in a pool of threads, which a lost worker leaves open
+        def on_all(*values):
+            strategy = self.spread.strategy
+            return tf.nest.map_structure(lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None),
+                                         strategy.run(function, values))
+
+        return on_all(*arguments)
 
     def _cross_entropy(self, features, labels, training):
         if training:
