@@ -14,6 +14,7 @@ from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import distribution, optimizers, sharding
 from tf_facenet.training.checkpoints import Checkpoints, take_part
 from tf_facenet.training.loop import Loop, Stop
+from tf_facenet.training.precision import LossScale
 from tf_facenet.training.trainer import FaceTrainer
 
 CLASSES, WIDTH, BATCH, STEPS = 13, 6, 8, 5
@@ -40,7 +41,8 @@ def create(strategy, name="arcface", classes=CLASSES, **options):
     return head, whole
 
 
-def make_loop(strategy, optimizer="MOM", classes=CLASSES, accumulate=1, average=False, **options):
+def make_loop(strategy, optimizer="MOM", classes=CLASSES, accumulate=1, average=False, loss_scale=None,
+              **options):
     """A loop on features instead of images; its head is spread if the strategy has several replicas."""
     keras.utils.set_random_seed(1)
     options = SoftmaxOptions(head="arcface", scale=16.0, embedding_size=WIDTH, optimizer=optimizer, clip_norm=0.5,
@@ -52,9 +54,10 @@ def make_loop(strategy, optimizer="MOM", classes=CLASSES, accumulate=1, average=
         head.fill(rows(classes * options.sub_centers))
         trainer = FaceTrainer(backbone, head, weight_decay=1e-2)
         averages = optimizers.WeightAverage(trainer.averaged_variables, 0.9) if average else None
+        scale = LossScale(loss_scale) if loss_scale else None
         made = optimizers.create(options, 0.05)
     distribution.prepare(trainer, strategy, BATCH)
-    return Loop(trainer, made, strategy, averages, accumulate)
+    return Loop(trainer, made, strategy, averages, accumulate, loss_scale=scale)
 
 
 def run(loop, last_step=STEPS):
@@ -67,6 +70,11 @@ def run(loop, last_step=STEPS):
     with Stop() as stop:
         loop.run(data.skip(loop.step).repeat(), last_step, hooks, stop)
     return [terms for group in hooks.calls for _, terms in group]
+
+
+def arrays(loop):
+    """What decides its next step, as arrays by role."""
+    return {role: [*map(keras.ops.convert_to_numpy, variables)] for role, variables in loop.state().items()}
 
 
 def go_on(loop, folder, last_step):

@@ -10,7 +10,7 @@ from keras.ops import convert_to_numpy as numpy
 
 from benchmarks.ports import free_addresses
 from tests import clusters, shards
-from tests.shards import BATCH, CLASSES, STEPS, WIDTH, batch, create, make_loop, run
+from tests.shards import BATCH, CLASSES, STEPS, WIDTH, arrays, batch, create, make_loop, run
 from tf_facenet import config, heads
 from tf_facenet.finite import NonFiniteError
 from tf_facenet.options import SoftmaxOptions
@@ -140,18 +140,17 @@ def test_each_optimizer_serves_the_shards(two_devices, name, tf1):
 @pytest.mark.parametrize("options", [
     {"optimizer": "MOM", "average": True, "sub_centers": 2},
     {"optimizer": "ADAM", "accumulate": 2},
-    {"optimizer": "ADAM", "sample_rate": 0.99, "classes": 18},  # of which each device draws all its own
+    {"optimizer": "ADAM", "sample_rate": 0.99, "classes": 18, "label_smoothing": 0.1},  # each draws all its own
 ], ids=lambda options: "-".join(map(str, options.values())))
 def test_a_run_is_that_of_the_whole_head(two_devices, options):
     """Losses, weights, slots and averages, with weight decay and a clipped gradient."""
     (terms, state), (expected, expected_state) = (
-        (run(loop, 3), {role: [numpy(variable) for variable in variables if "float" in variable.dtype]
-                        for role, variables in loop.state().items()})  # others are the seeds of draws
+        (run(loop, 3), arrays(loop))
         for loop in (make_loop(strategy, **options) for strategy in (two_devices, tf.distribute.get_strategy())))
     for one, other in zip(terms, expected, strict=True):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
-    for role, arrays in expected_state.items():
-        for one, other in zip(state[role], arrays, strict=True):
+    for role, states in expected_state.items():
+        for one, other in zip(state[role], states, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5, err_msg=role)
 
 
@@ -160,7 +159,7 @@ def test_each_replica_draws_from_its_own_classes(two_devices):
     assert head.num_sampled == 20
     labels = np.array([3, 3, 19, 20, 40, 22, 5, 31], "int32")  # class 20 is the second replica's first
     draws = [[numpy(part) for part in two_devices.experimental_local_results(two_devices.run(
-        lambda step: head.draw(tf.constant(labels), step), args=(step,)))] for step in (0, 0, 1)]
+        lambda seed: head.draw(tf.constant(labels), seed), args=(tf.constant([7, count]),)))] for count in (0, 0, 1)]
     for first, second in draws:
         assert {3, 5, 19} <= set(first) <= set(range(20))
         assert {0, 2, 11, 20} <= set(second) <= set(range(21))
@@ -168,6 +167,24 @@ def test_each_replica_draws_from_its_own_classes(two_devices):
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0][0] != draws[2][0]).any()
     assert (draws[0][0] != draws[0][1]).any()
+
+
+def test_a_sampled_run_goes_on_with_other_devices_and_says_that_it_draws_otherwise(two_devices, tmp_path, caplog):
+    """Everything is carried over to the last bit; only how many classes are drawn from which part differs."""
+    one, saved = tf.distribute.get_strategy(), None
+    for step, strategy in enumerate((one, two_devices, one), 1):
+        loop = make_loop(strategy, sample_rate=0.6, classes=30, sub_centers=2)
+        if saved:
+            assert Checkpoints(tmp_path).restore(loop.state())["step"] == step - 1
+            for role, states in arrays(loop).items():
+                for state, before in zip(states, saved[role], strict=True):
+                    np.testing.assert_array_equal(state, before)
+        loop.step = step - 1
+        run(loop, step)
+        saved = arrays(loop)
+        Checkpoints(tmp_path).save(loop.state(), step)
+    loop.sampling.resumed(2)
+    assert "Parts of the classes: 1, before 2. The run goes on with other draws of --sample_rate" in caplog.text
 
 
 def processes(zygote, folder, *arguments):
@@ -255,6 +272,7 @@ def test_a_head_without_cosines(two_devices, capsys):
     with pytest.raises(SystemExit, match="2"):
         config.parse(SoftmaxOptions, ["--shard_classes"])
     assert "--shard_classes spreads the centres of a head with cosines, and --head softmax" in capsys.readouterr().err
+    assert config.parse(SoftmaxOptions, ["--shard_classes", "--resume", "run"]).shard_classes  # of another head, maybe
 
 
 def test_a_sample_must_hold_the_batch_on_each_device(two_devices):

@@ -80,7 +80,7 @@ class HeadOptions:
 
     def check(self):
         """Raise ValueError for values that cannot work."""
-        if self.shard_classes and self.head == "softmax":
+        if self.shard_classes and self.head == "softmax" and not self.resume:  # that run has a head of its own
             raise ValueError("--shard_classes spreads the centres of a head with cosines, and --head softmax has none; "
                              "expected --head arcface, cosface or another with a margin")
 

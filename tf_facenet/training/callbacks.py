@@ -256,6 +256,7 @@ class Hooks:
         path = self.checkpoints.save(self.loop.state(), self.loop.step,
                                      threshold=self.metadata["threshold"],
                                      batches=self.loop.batches_state(),
+                                     draws=self.loop.sampling.parts if self.loop.sampling else 0,
                                      options=config.to_dict(self.options))
         logger.info("Checkpoint %s", path)
 

@@ -50,6 +50,8 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
         manifest = checkpoints.restore(loop.state())
         loop.step, metadata["threshold"] = manifest["step"], manifest["threshold"]
         logger.info("Resuming after step %d", loop.step)
+        if loop.sampling:
+            loop.sampling.resumed(manifest.get("draws", loop.sampling.parts))
     with loop.workers.together():  # each computes the loss of its own classes, if they are spread
         loss_watch = trainer.watch(watch.patience(plan.epoch_size), loop.step)
     validation = held_out and callbacks.Validation(held_out, trainer, options)

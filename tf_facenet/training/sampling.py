@@ -6,11 +6,15 @@ momentum nor decay, and cost neither time nor memory. Any optimizer works. Of a 
 are spread, each replica does this with its own.
 """
 
+import logging
+
 import keras
 import tensorflow as tf
 
 from tf_facenet.training import spread
 from tf_facenet.training.distribution import all_rows
+
+logger = logging.getLogger(__name__)
 
 
 class ClassSampling:
@@ -20,10 +24,14 @@ class ClassSampling:
         head: a `CosineHead` with ``samples``, or a `sharding.ShardedHead` of one.
         optimizer: a Keras optimizer, built; create this in the strategy's scope.
         strategy: a tf.distribute strategy.
+
+    Attributes:
+        parts: how many parts the classes are in, each with a draw of its own.
     """
 
     def __init__(self, head, optimizer, strategy):
         self.head, self.optimizer, self.strategy = head, optimizer, strategy
+        self.parts = head.spread.num_replicas if head.spread else 1
         parts = _slots(optimizer, head.sampled_centers)
         head.transient |= set(map(id, parts))
         with spread.per_replica(("",) if head.spread else ()):
@@ -37,8 +45,8 @@ class ClassSampling:
     def gather(self, labels):
         """Draw the classes of a step for all its labels, [B] on each replica, and read their rows."""
         if self.head.spread:
-            self.strategy.run(lambda labels: self._read(
-                self.head.draw(all_rows(labels), self.optimizer.iterations)), args=(labels,))
+            seed = self.head.seed_generator.next()
+            self.strategy.run(lambda labels: self._read(self.head.draw(all_rows(labels), seed)), args=(labels,))
         else:
             own = self.strategy.experimental_local_results(labels)[0]
             size = own.shape[0] * self.strategy.num_replicas_in_sync  # of several workers gather does not know it
@@ -50,6 +58,12 @@ class ClassSampling:
             self.strategy.run(self._write)
         else:
             self._write()
+
+    def resumed(self, parts):
+        """Say so if a run that is resumed had its classes in other parts: how many are drawn from each differs."""
+        if parts != self.parts:
+            logger.warning("Parts of the classes: %s, before %s. The run goes on with other draws of --sample_rate, "
+                           "from the same centres and momentum", self.parts, parts)
 
     def _read(self, classes):
         self.head.sampled_classes.assign(classes)

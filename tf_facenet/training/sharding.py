@@ -5,6 +5,7 @@ softmax over all classes comes from a few numbers of each replica per image, so 
 The idea is that of insightface's PartialFC (arXiv:2010.05222); sampling works inside each replica, as there.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -69,6 +70,8 @@ class ShardedHead(Head):
 
     def build(self, features_shape, labels_shape=None):
         width, rows = features_shape[-1], self.spread.per_replica * self.sub_centers
+        if self.samples:
+            self.seed_generator = keras.random.SeedGenerator(self.whole.seed)
         with spread.per_replica():
             self.centers = self.add_weight(name="centers", shape=(rows, width), initializer="zeros",
                                            trainable=not self.samples)
@@ -91,17 +94,17 @@ class ShardedHead(Head):
             centers[begin - first:end - first] = drawn[begin - chunk * CHUNK:end - chunk * CHUNK]
         return centers
 
-    def draw(self, labels, step):
+    def draw(self, labels, seed):
         """In a replica: those of its classes that a step sees, numbered from its first, sorted.
 
         Args:
             labels: [G] of the whole batch; those that are the replica's own are drawn.
-            step: integer that decides about the others.
+            seed: [2] integers of the `seed_generator` that decide about the others.
         """
         first, count = self.spread.own()
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         order = tf.random.stateless_uniform((self.spread.per_replica,), tf.stack(
-            [self.seed * self.spread.num_replicas + replica, tf.cast(step, tf.int32)]))
+            [seed[0] * self.spread.num_replicas + tf.cast(replica, seed.dtype), seed[1]]))
         order = tf.where(tf.range(self.spread.per_replica) < count, order, -1.0)
         own, targets = _among(labels - first, count)
         order = tf.tensor_scatter_nd_max(order, targets[:, None], tf.where(own, 2.0, -1.0))
