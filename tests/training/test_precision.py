@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras.ops import convert_to_numpy as numpy
 
+from tests import shards
 from tests.loops import STEPS, Recorder, assert_same, batches, make_loop, train
 from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.checkpoints import Checkpoints
@@ -14,8 +15,9 @@ from tf_facenet.training.precision import POLICIES, LossScale
 
 
 @pytest.fixture
-def half():
-    keras.config.set_dtype_policy(POLICIES["float16"])
+def half(request):
+    """Half precision: float16, or what the test names."""
+    keras.config.set_dtype_policy(POLICIES[getattr(request, "param", "float16")])
     yield
     keras.config.set_dtype_policy("float32")
 
@@ -88,3 +90,46 @@ def test_no_scale_helps():
     loop = make_loop(tf.distribute.get_strategy(), loss_scale=LossScale.LEAST / 2)
     with pytest.raises(NonFiniteError, match="gradients overflow float16 even with a loss scale of 0.000488281, at"):
         run(loop, 1)
+
+
+@pytest.mark.parametrize(("half", "epsilon", "options"), [
+    ("bfloat16", 2.0**-7, {}),
+    ("bfloat16", 2.0**-7, {"sample_rate": 0.99, "classes": 18}),  # each device draws all its own
+    ("float16", 2.0**-10, {"loss_scale": 2.0**10})], indirect=["half"], ids=["bfloat16", "sampled", "float16"])
+def test_spread_classes_train_as_the_whole_head_does(two_devices, half, epsilon, options):
+    """Up to the rounding of the kernel's gradient, which each device does to that of its part before they are added.
+
+    It moves each part by half an epsilon at most; so it does the sum on one device. Parts may cancel, hence twice that.
+    """
+    spread, whole = (shards.make_loop(strategy, average=True, **options)
+                     for strategy in (two_devices, tf.distribute.get_strategy()))
+    begin = shards.arrays(whole)
+    terms, expected = shards.run(spread, 3), shards.run(whole, 3)
+    assert terms[0] == pytest.approx(expected[0], rel=1e-6)  # before any gradient
+    for one, other in zip(terms, expected, strict=True):
+        assert one == pytest.approx(other, rel=epsilon)
+    assert spread.trainer.backbone.get_layer("dense").compute_dtype == keras.config.dtype_policy().compute_dtype
+    assert spread.trainer.head.centers.dtype == "float32"
+    end = shards.arrays(whole)
+    for role, states in shards.arrays(spread).items():
+        for state, before, after in zip(states, begin[role], end[role], strict=True):
+            np.testing.assert_allclose(state, after, atol=2 * epsilon * np.abs(after - before).max(), err_msg=role)
+
+
+@pytest.mark.parametrize(("half", "scale", "row"), [
+    ("float16", 2.0**24, 1.0),  # the gradients of float16 features end at 65,504; those of the centres are float32
+    ("float32", 2.0**100, 1e15),  # decay times scale times a centre of the second device is beyond float32
+], indirect=["half"], ids=["network", "one-shard"])
+def test_spread_classes_wait_for_the_scale_together(two_devices, half, scale, row):
+    loop = shards.make_loop(two_devices, average=True, loss_scale=scale)
+    loop.trainer.weight_decay = 100.0
+    centers, = (variable for variable in loop.state()["model"] if variable.path == "head/centers")
+    loop.trainer.head.fill(numpy(centers) * np.where(np.arange(shards.CLASSES) == 12, row, 1.0)[:, None])
+    before = shards.arrays(loop)
+    terms, = shards.run(loop, 1)
+    assert np.isfinite(terms["loss"])  # only its gradient is too large
+    after = shards.arrays(loop)
+    assert after.pop("loss_scale") == [scale / 2, 0]
+    for role, states in after.items():
+        for old, new in zip(before[role], states, strict=True):
+            np.testing.assert_array_equal(new, old, err_msg=role)
