@@ -77,6 +77,11 @@ def test_paths_and_bytes_in_any_order_and_number(model, embedder, pixels, tmp_pa
     np.testing.assert_allclose(same, expected[1:2], atol=1e-6)
 
 
+def test_the_order_of_many_batches(embedder, pixels):
+    order = np.random.default_rng(4).integers(0, len(pixels), 40)
+    np.testing.assert_allclose(embedder.embed(pixels[order]), embedder.embed(pixels)[order], atol=1e-6)
+
+
 def test_every_different_sample_is_read_and_embedded_once(embedder, pixels, monkeypatch):
     asked = []
 
@@ -96,7 +101,7 @@ def test_every_different_sample_is_read_and_embedded_once(embedder, pixels, monk
 def test_progress_counts_batches(embedder, pixels):
     done = []
     embedder.embed(pixels, progress=done.append)
-    assert done == [3, 6, 7]
+    assert done == [2, 4, 6, 7]
 
 
 def test_flips(model, embedder, pixels):

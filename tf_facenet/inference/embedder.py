@@ -1,6 +1,8 @@
 """Images → embeddings: the one way that validation, training and the commands share."""
 
+import collections
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -28,6 +30,8 @@ def _sum(features, mirrored_features):
     return unit_rows(features + mirrored_features())
 
 
+# Parts of a batch that are embedded at once: between the operations of one alone the cores wait for each other.
+PARTS = 2
 FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
 
 
@@ -133,7 +137,7 @@ class Embedder:
             return (found.embeddings, found.quality) if quality else found.embeddings
         if getattr(samples, "ndim", 1) == 1:
             different, rows = _different(samples)
-            images = _read(different, rows, self.batch_size, self.image_size, self.place)
+            images = _read(different, rows, self._part_size, self.image_size, self.place)
             dtype = tf.uint8
         else:
             images, rows, dtype = self._slices(samples), slice(None), samples.dtype
@@ -141,9 +145,9 @@ class Embedder:
         spec = tf.TensorSpec([None, *self.image_size, 3], dtype)
         embed = self._embed.get_concrete_function(spec, flip)
         parts, done = [], 0
-        for batch in images:
-            parts.append([part.numpy() for part in embed(batch)])
-            done += len(parts[-1][1])
+        for part in _at_once(lambda batch: [array.numpy() for array in embed(batch)], images):
+            parts.append(part)
+            done += len(part[1])
             if progress:
                 progress(done)
         embeddings, norms = (np.concatenate(part)[rows] for part in zip(*parts, strict=True))
@@ -182,13 +186,17 @@ class Embedder:
         return Tags(estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags(),
                     requires_fit=False)
 
+    @property
+    def _part_size(self):
+        return -(-self.batch_size // PARTS)
+
     def _slices(self, images):
         shape, expected = tuple(images.shape), (*self.image_size, 3)
         if shape[1:] != expected:
             raise ValueError(f"The images have the shape {shape}; this network takes N images "
                              f"{expected}. Resize them, or give their paths.")
-        starts = range(0, len(images), self.batch_size)
-        return (tf.convert_to_tensor(images[start : start + self.batch_size]) for start in starts)
+        size = self._part_size
+        return (tf.convert_to_tensor(images[start : start + size]) for start in range(0, len(images), size))
 
     def _embeddings_and_norms(self, images, flip):
         features = self._features(images)
@@ -198,6 +206,17 @@ class Embedder:
     def _features(self, images):
         inference = {"training": False} if isinstance(self._model, keras.Model) else {}
         return tf.cast(self._model(images, **inference), tf.float32)
+
+
+def _at_once(function, items):
+    """Results of the function in the order of its items, `PARTS` of them computed at once and no more waiting."""
+    with ThreadPoolExecutor(PARTS) as pool:
+        running = collections.deque()
+        for item in items:
+            running.append(pool.submit(function, item))
+            if len(running) == PARTS:
+                yield running.popleft().result()
+        yield from (future.result() for future in running)
 
 
 def _different(samples):

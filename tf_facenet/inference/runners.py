@@ -6,6 +6,7 @@ The exports (`export`) hold two outputs, embeddings and norm; features are the p
 import dataclasses
 import importlib.util
 import os
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -143,9 +144,11 @@ def _tflite(file):
         with zipfile.ZipFile(file) as archive:
             stored = archive.read(model_file.MEMBER) if model_file.MEMBER in archive.namelist() else None
     metadata = _metadata(file, sorted(runner.get_output_details()), stored)
+    one_at_a_time = threading.Lock()  # an interpreter has one set of maps
 
     def run(pixels):
-        result = runner(pixels=pixels)
+        with one_at_a_time:
+            result = runner(pixels=pixels)
         return result["embeddings"] * result["norm"][:, None]
 
     return _outside_tensorflow(run, metadata, runner.get_input_details()["pixels"]["dtype"]), metadata
