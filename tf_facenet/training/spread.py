@@ -42,6 +42,7 @@ class Spread:
                              "expected at least one for each. Leave it out: so few need little memory")
         self.edges = np.arange(self.num_replicas + 1) * num_classes // self.num_replicas
         self.per_replica = -(-num_classes // self.num_replicas)
+        self._rows = {}  # of the variables that were asked for; each is traced once
 
     @property
     def is_even(self):
@@ -75,7 +76,8 @@ class Spread:
 
     def in_class_order(self, variables):
         """The variables, with a `Rows` for each one that is spread."""
-        return [Rows(variable, self) if is_spread(variable) else variable for variable in variables]
+        return [self._rows.setdefault(id(variable), Rows(variable, self)) if is_spread(variable) else variable
+                for variable in variables]
 
 
 class Rows:
