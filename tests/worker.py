@@ -1,5 +1,4 @@
-"""One process on some devices, or one of several processes: trains the loop of `tests.loops` with several heads.
-"""
+"""One process on some devices, or one of several processes: trains the loop of `tests.loops` with several heads."""
 
 import numpy as np
 
