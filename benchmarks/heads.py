@@ -46,7 +46,7 @@ def keras_step(args, rate):
     loop = Loop(trainer, keras.optimizers.SGD(0.1, momentum=0.9), tf.distribute.get_strategy())
     features = tf.random.normal([args.batch_size, args.dimensions])
     labels = tf.random.uniform([args.batch_size], 0, args.classes, tf.int32)
-    return lambda: float(loop._train_step(features, labels)["loss"])
+    return lambda: float(loop._train_step(features, labels, None)["loss"])
 
 
 def torch_step(args, rate):
