@@ -30,9 +30,9 @@ def _sum(features, mirrored_features):
     return unit_rows(features + mirrored_features())
 
 
+FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
 # Parts of a batch that are embedded at once: between the operations of one alone the cores wait for each other.
 PARTS = 2
-FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
 
 
 class Embedder:
