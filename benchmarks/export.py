@@ -1,6 +1,6 @@
 """Images a second of exported networks beside Keras, and the size of their files.
 
-    python benchmarks/export.py [--networks small mobilenet_v1 mbf inception_resnet_v1] [--threads 2]
+    python benchmarks/export.py [--networks small mobilenet_v1 mbf iresnet18 inception_resnet_v1] [--threads 2]
 
 Keras is `Model.predict` of the network as it was trained; Embedder is ours on the `.keras` file; the exports run in
 `inference.runners`. All embed the same random pixels in batches, in turn, `--rounds` times in one process; rates are
@@ -19,7 +19,7 @@ import tf_facenet  # noqa: E402, F401, I001  (first: it lets TensorFlow use oneD
 import numpy as np  # noqa: E402  (after the log level)
 import tensorflow as tf  # noqa: E402
 
-SIZES = {"small": 64, "mobilenet_v1": 112, "mbf": 112, "inception_resnet_v1": 160}
+SIZES = {"small": 64, "mobilenet_v1": 112, "mbf": 112, "iresnet18": 112, "inception_resnet_v1": 160}
 EXPORTS = {  # file → options of the export
     "saved_model": {},
     "model.onnx": {},
