@@ -32,7 +32,7 @@ test: .venv/installed-test oracle
 
 # Kills, full disks, damaged files, a long training: 20 minutes; figures go to docs/reliability.md.
 torture: .venv/installed-test
-	$(BIN)/pytest tests/torture --torture -n 2 --dist loadfile
+	$(BIN)/pytest tests/torture --torture -n 2 --dist load --maxschedchunk 1
 
 # Ours beside the peers', in one table; make bench BENCH=--quick takes ten minutes.
 bench: .venv/installed-test oracle .venv-bench/installed

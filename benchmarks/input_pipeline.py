@@ -21,7 +21,8 @@ import tensorflow as tf
 
 from tf_facenet import data
 from tf_facenet.data import check
-from tf_facenet.data.batches import Augmentation, training_batches
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.batches import training_batches
 
 BATCH = 90
 STORED, MEASURED = 12 * BATCH, 40 * BATCH  # images

@@ -93,7 +93,8 @@ def contenders(folder, threads):
 
     from tf_facenet import data
     from tf_facenet.data import packing
-    from tf_facenet.data.batches import Augmentation, training_batches
+    from tf_facenet.data.augment import Augmentation
+    from tf_facenet.data.batches import training_batches
     from tf_facenet.data.samples import read
 
     packing.pack(drawn(folder), folder / ".packed", quiet=True)

@@ -8,8 +8,9 @@ from tests.pictures import encode, picture
 from tf_facenet import config
 from tf_facenet.data import augment
 from tf_facenet.data.augment import CHANGES, LUMA, Augmentation
-from tf_facenet.data.batches import augmented_images, training_batches
+from tf_facenet.data.batches import training_batches
 from tf_facenet.data.faces import Faces
+from tf_facenet.data.in_order import augmented_images
 from tf_facenet.options import SoftmaxOptions, TripletOptions
 
 COUNT = 40

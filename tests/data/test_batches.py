@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tests.pictures import encode, picture, write
 from tf_facenet.data import batches
-from tf_facenet.data.batches import Augmentation, evaluation_batches, training_batches
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.batches import training_batches
 from tf_facenet.data.faces import Faces
 
 COUNT = 23
@@ -163,34 +164,10 @@ def test_paths_bytes_and_both(tmp_path):
     for samples in (paths, contents, mixed):
         pixels, labels = take(training_batches(faces(samples), 6, (12, 14), PLAIN, 1), 8)
         np.testing.assert_array_equal(pixels, PICTURES[::-1][labels])
-        np.testing.assert_array_equal(
-            np.concatenate(list(evaluation_batches(samples, 6, (12, 14)))), PICTURES)
 
 
 def test_bytes_may_end_with_zeros():
     assert batches._Loader([b"ab\0\0"], 12, PLAIN).samples.numpy().tolist() == [b"ab\0\0"]
-
-
-def test_names_that_are_no_utf8(tmp_path):
-    path = str(tmp_path / "caf\udce9.png")
-    try:
-        with open(path, "wb") as file:
-            file.write(encode(PICTURES[0]))
-    except OSError:
-        pytest.skip("the file system takes no such names")
-    only = next(iter(evaluation_batches([path], 2, (12, 14))))
-    np.testing.assert_array_equal(only, PICTURES[:1])
-
-
-def test_evaluation_is_in_order_and_keeps_the_rest():
-    samples = [encode(image) for image in PICTURES]
-    parts = list(evaluation_batches(samples, 5, (12, 14), num_threads=3).as_numpy_iterator())
-    assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
-    np.testing.assert_array_equal(np.concatenate(parts), PICTURES)
-    dataset = evaluation_batches(samples, 5, 9)
-    assert dataset.element_spec.shape.as_list() == [None, 9, 9, 3]
-    expected = tf.image.resize_with_crop_or_pad(PICTURES, 9, 9)
-    np.testing.assert_array_equal(np.concatenate(list(dataset)), expected)
 
 
 def files(folder, bad):
@@ -236,19 +213,9 @@ def test_a_batch_without_any_image_is_an_error_and_no_endless_wait(tmp_path):
         next(iter(training_batches(gone, 3, 9, ALL, 1)))
 
 
-def test_evaluation_names_what_it_cannot_read(tmp_path):
-    paths = files(tmp_path, {4, 7})
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot be read.*4\.png.*7\.png"):
-        list(evaluation_batches(paths, 10, 9))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot be read.*\(image 0 in memory\)"):
-        list(evaluation_batches([b"hello"], 10, 9))
-
-
 def test_what_makes_no_batches():
     empty = Faces(np.array([], object), np.array([], np.int64), [])
     with pytest.raises(ValueError, match="There are no images to make batches of"):
         training_batches(empty, 4, 9, PLAIN, 1)
-    with pytest.raises(ValueError, match="There are no images to make batches of"):
-        evaluation_batches([], 4, 9)
     with pytest.raises(ValueError, match="The batch size is 0; expected at least 1"):
         training(0)

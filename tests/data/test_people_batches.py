@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tf_facenet.data import drawn
-from tf_facenet.data.batches import Augmentation, check_people, training_batches
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.batches import check_people, training_batches
 from tf_facenet.data.faces import Faces
 
 IMAGES = drawn.draw(people=1, images=1, size=32).samples

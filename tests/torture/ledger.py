@@ -21,9 +21,9 @@ class Ledger:
         self.counts = defaultdict(dict)
 
     def count(self, subject, **kinds):
-        """Add to the counts of a subject."""
+        """Add to the counts of a subject; lists grow longer."""
         for kind, number in kinds.items():
-            self.counts[subject][kind] = self.counts[subject].get(kind, 0) + number
+            self.counts[subject][kind] = self.counts[subject].get(kind, type(number)()) + number
 
     def note(self, subject, **facts):
         """State facts of a subject, instead of what was stated before."""

@@ -24,7 +24,7 @@ def test_kills(row, zygote, effort, ledger, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    epochs, kills = effort(3, 15), effort(1, 34 // WORKERS.get(row, 1))
+    epochs, kills = effort(3, 15), effort(1, 29 // WORKERS.get(row, 1))
     assert training_runs.start(zygote, row, whole, epochs=epochs).wait() == 0, (whole / "output").read_text()
     moments, steps = random.Random(row), 0
     process = training_runs.start(zygote, row, killed, epochs=epochs, slow_disk=SLOW_DISK)

@@ -30,6 +30,7 @@ def look(pid):
     return time.monotonic(), resident, len(os.listdir(f"/proc/{pid}/task")), len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@pytest.mark.slow
 @pytest.mark.torture
 def test_a_long_training_stays_as_large_as_it_is(request, zygote, ledger, tmp_path):
     seconds = request.config.getoption("soak")

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -17,6 +18,18 @@ def test_what_is_no_history(content, tmp_path):
     (tmp_path / "history.csv").write_bytes(content)
     with pytest.raises(ValueError, match=r"history.csv' is no history of a run.*Remove it"):
         history.read(tmp_path / "history.csv")
+
+
+def test_no_number_of_python_is_given_to_tensorflow(tmp_path, monkeypatch):
+    """It would keep each of them for ever: a run grew by 0.8 kB with every value that it logged."""
+    given = []
+    monkeypatch.setattr(tf.summary, "scalar",
+                        lambda _, value: given.extend([value, tf.summary.experimental.get_step()]))
+    made = history.History(tmp_path, 0)
+    made.add(7, loss=0.5, xent=0.25)
+    made.close()
+    assert given == [0.5, 7, 0.25, 7]
+    assert all(isinstance(number, np.generic) for number in given)
 
 
 def test_events_on_a_full_disk(tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ from tests import tiny
 from tests.loops import Recorder, assert_same
 from tf_facenet import losses
 from tf_facenet.data import drawn
-from tf_facenet.data.batches import Augmentation, augmented_images
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.in_order import augmented_images
 from tf_facenet.options import SoftmaxOptions, TripletOptions
 from tf_facenet.training import distribution, optimizers
 from tf_facenet.training.loop import Loop, Stop

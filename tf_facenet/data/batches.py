@@ -1,4 +1,4 @@
-"""Batches of images as tf.data datasets: endless and shuffled to train on, in order to evaluate.
+"""Endless, shuffled batches of images to train on, as a tf.data dataset.
 
 One thread reads and decodes a batch, several batches at a time. This costs less per image than a
 parallel stage of single images, and a file that cannot be read concerns its own batch only.
@@ -10,11 +10,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import augment, images
-from tf_facenet.data.augment import Augmentation
+from tf_facenet.data import images, loading
+from tf_facenet.data.loading import NUM_DRAWS
 from tf_facenet.data.samples import Samples
 
-MAX_ROTATION = 10.0  # degrees
 NO_IMAGE = "No image of a batch can be read:"
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
             do not fill a batch.
         tf.errors.InvalidArgumentError: while iterating, if no image of a batch can be read.
     """
-    _check(len(faces), batch_size)
+    loading.check(len(faces), batch_size)
     loader = _Loader(faces.samples, image_size, augmentation)
     labels = _constant(faces.labels, tf.int32)
 
@@ -68,7 +67,7 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
                                  lambda: (pixels, places))
         pixels = tf.ensure_shape(pixels, [size, *images.height_width(image_size), 3])
         places = tf.ensure_shape(places, [size])
-        return _changed(pixels, augmentation, draws), tf.gather(labels, tf.gather(rows, places))
+        return loading.changed(pixels, augmentation, draws), tf.gather(labels, tf.gather(rows, places))
 
     steps = tf.data.Dataset.range(start, tf.int64.max)
     rows = (_people(faces.labels, batch_size, images_per_person, seed, start) if images_per_person
@@ -76,87 +75,21 @@ def training_batches(faces, batch_size, image_size, augmentation, seed, start=0,
     return _parallel(tf.data.Dataset.zip((steps, rows)), batch, num_threads)
 
 
-def evaluation_batches(samples, batch_size, image_size, num_threads=None, place=Augmentation.place):
-    """All images in order, cropped or padded to the size; the last batch may be smaller.
-
-    Args:
-        samples: N paths or bytes of encoded images.
-        batch_size: images per batch, B.
-        image_size: one number or (height, width).
-        num_threads: batches that are decoded at the same time; None = one for each core.
-        place: where larger images are cropped, see `images.crop`.
-
-    Returns:
-        `tf.data.Dataset` of uint8 [<= B, height, width, 3].
-
-    Raises:
-        ValueError: there are no samples, or `batch_size` is not positive.
-        tf.errors.InvalidArgumentError: while iterating, if an image cannot be read; it names it.
-    """
-    _check(len(samples), batch_size)
-    return _in_order(_Loader(samples, image_size, Augmentation(place=place)), batch_size, num_threads)
-
-
-def _in_order(loader, batch_size, num_threads=None, draws=None):
-    def batch(rows):
-        own = tf.zeros([tf.size(rows), NUM_DRAWS]) if draws is None else tf.gather(draws, rows)
-        pixels, places = loader(rows, own)
-        lost = loader.names_of_lost(rows, places)
-        tf.debugging.Assert(tf.size(lost) == 0, ["These images cannot be read:", lost])
-        return _changed(pixels, loader.augmentation, own)
-
-    return _parallel(tf.data.Dataset.range(loader.count).batch(batch_size), batch, num_threads)
-
-
-def augmented_images(samples, image_size, augmentation, seed, batch_size=100):
-    """All images in order, each decoded and changed at random once.
-
-    Args:
-        samples: N paths or bytes of encoded images.
-        image_size: one number or (height, width).
-        augmentation: `Augmentation`.
-        seed: two integers; the same give the same images.
-        batch_size: images that one thread decodes at a time.
-
-    Returns:
-        uint8 [N, height, width, 3].
-
-    Raises:
-        tf.errors.InvalidArgumentError: an image cannot be read; it names it.
-    """
-    draws = tf.random.stateless_uniform([len(samples), NUM_DRAWS], seed)
-    return np.concatenate([batch.numpy() for batch in _in_order(
-        _Loader(samples, image_size, augmentation), batch_size, draws=draws)])
-
-
 class _Loader:
-    """Rows of a set of samples → the pixels of those that can be read."""
-
-    NUM_DRAWS = 4  # random numbers for each image: crop y, crop x, flip, rotation
+    """Rows of a set of samples → the pixels of those that can be read, in a graph."""
 
     def __init__(self, samples, image_size, augmentation):
-        self.references, self.count = Samples.of(samples), len(samples)
+        self.references = Samples.of(samples)
         are_paths = self.references.are_paths
-        self.are_paths, self.kinds = _constant(are_paths), set(are_paths.tolist())
+        self.are_paths, self.kinds = _constant(are_paths), frozenset(are_paths.tolist())
         # Without record files the graph can do it all.
         self.samples = None if self.references.files else _constant(self.references.sources(np.arange(len(samples))))
         self.image_size, self.augmentation = image_size, augmentation
 
     def __call__(self, rows, draws):
-        """Pixels of the images that can be read.
-
-        Args:
-            rows: int64 [B].
-            draws: float32 [B, at least NUM_DRAWS], uniform in [0, 1).
-
-        Returns:
-            ``(pixels, places)``: uint8 [n, height, width, 3] and the places int64 [n] of these
-            images among the rows.
-        """
-        places, pixels = images.map_readable(
-            self._one, self._sources(rows), tf.gather(self.are_paths, rows), draws[:, :2], draws[:, 2] < 0.5,
-            MAX_ROTATION * (2 * draws[:, 3] - 1))
-        return pixels, places
+        """Pixels of the images int64 [B] that can be read and their places among the rows, see `loading.load`."""
+        return loading.load(self._sources(rows), tf.gather(self.are_paths, rows), draws, self.image_size,
+                            self.augmentation, self.kinds)
 
     def names_of_lost(self, rows, places):
         """Paths of the rows whose places are missing."""
@@ -164,27 +97,11 @@ class _Loader:
                                     places[tf.newaxis]).values
         return tf.numpy_function(self.references.names, [tf.gather(rows, places)], tf.string)
 
-    def _one(self, source, is_path, position, flipped, degrees):
-        image = images.decode(self._content(source, is_path))
-        if self.augmentation.random_rotate:
-            image = images.rotate(image, degrees)
-        image = images.crop(image, self.image_size,
-                            position if self.augmentation.random_crop else None, self.augmentation.place)
-        return images.flip(image, flipped) if self.augmentation.random_flip else image
-
     def _sources(self, rows):
         """Paths of files, and what images that are no files contain: [B] string."""
         if self.samples is not None:
             return tf.gather(self.samples, rows)
         return tf.ensure_shape(tf.numpy_function(self.references.sources, [rows], tf.string), rows.shape)
-
-    def _content(self, source, is_path):
-        if len(self.kinds) > 1:
-            return tf.cond(is_path, lambda: tf.io.read_file(source), lambda: source)
-        return tf.io.read_file(source) if True in self.kinds else source
-
-
-NUM_DRAWS = _Loader.NUM_DRAWS + augment.NUM_DRAWS
 
 
 def _shuffled(count, batch_size, seed, start):
@@ -262,15 +179,6 @@ def untuned(dataset):
     return dataset.with_options(options)
 
 
-def _changed(pixels, augmentation, draws):
-    """Images after the changes that `augment` makes of them as arrays."""
-    if not augmentation.changes:
-        return pixels
-    changed = tf.numpy_function(lambda pixels, draws: augment.change(pixels, augmentation, draws),
-                                [pixels, draws[:, _Loader.NUM_DRAWS:]], tf.uint8)
-    return tf.ensure_shape(changed, pixels.shape)
-
-
 def _fill(pixels, places, lost):
     """Repeat images of the batch, from its first on, as often as others are lost."""
     tf.numpy_function(_warn, [lost], [])
@@ -287,10 +195,3 @@ def _warn(lost):
 def _constant(values, dtype=None):
     with tf.device("CPU:0"):  # where all of tf.data happens
         return tf.constant(values, dtype)
-
-
-def _check(count, batch_size):
-    if not count:
-        raise ValueError("There are no images to make batches of; expected at least one.")
-    if batch_size < 1:
-        raise ValueError(f"The batch size is {batch_size}; expected at least 1.")

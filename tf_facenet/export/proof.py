@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import batches, drawn
+from tf_facenet.data import drawn
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.evaluation.verification import evaluate
 from tf_facenet.export import network
 from tf_facenet.inference import runners
@@ -65,7 +67,7 @@ def drawn_pairs(image_size):
     return drawn.draw_pairs(people=40, images=5, size=drawn_size(image_size), pairs_per_fold=30)
 
 
-def prove(model, path, pairs, place=batches.Augmentation.place, quiet=True):
+def prove(model, path, pairs, place=Augmentation.place, quiet=True):
     """Compare an export with the network that it was made of.
 
     Args:
@@ -86,19 +88,10 @@ def prove(model, path, pairs, place=batches.Augmentation.place, quiet=True):
     images, rows = np.unique(pairs.images, return_inverse=True)
     before, after = [], []
     with Progress(len(images), "Comparing", quiet) as bar:
-        for pixels in read(images, model.inputs[0].shape[1:3], place):
+        for pixels in evaluation_batches(images, BATCH, model.inputs[0].shape[1:3], place=place):
             before.append(reference.embed(tf.cast(pixels, tf.float32))["embeddings"].numpy())
             after.append(unit_rows(exported(pixels)).numpy())
             bar.update(sum(map(len, after)))
     before, after = np.concatenate(before), np.concatenate(after)
     accuracies = [evaluate(embeddings[rows], pairs.same, folds=pairs.folds).accuracy for embeddings in (before, after)]
     return Proof(float(np.abs(after - before).max()), *accuracies, len(pairs))
-
-
-def read(images, image_size, place=batches.Augmentation.place):
-    """Batches of pixels uint8 [≤ B, H, W, 3] of paths or encoded images; OSError for one that cannot be read."""
-    try:
-        yield from batches.evaluation_batches(images, BATCH, tuple(image_size), place=place)
-    except tf.errors.InvalidArgumentError as error:
-        names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
-        raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.data.batches import Augmentation
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.export import FORMATS, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.finite import check_weights
@@ -66,7 +67,7 @@ def _calibration_images(source, image_size, place):
         source = f"drawn:people={CALIBRATION},images=1,size={proof.drawn_size(image_size)}"
     samples = data.load(source).samples
     rows = np.linspace(0, len(samples) - 1, min(len(samples), CALIBRATION)).astype(int)
-    return np.concatenate(list(proof.read([samples[row] for row in rows], image_size, place)))
+    return np.concatenate(list(evaluation_batches(samples, proof.BATCH, image_size, place=place, rows=rows)))
 
 
 def _check_folder(folder):

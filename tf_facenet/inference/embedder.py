@@ -1,16 +1,14 @@
 """Images → embeddings: the one way that validation, training and the commands share."""
 
-import collections
-import re
-from concurrent.futures import ThreadPoolExecutor
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.data import batches
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.inference import model_file, photographs, runners
 from tf_facenet.lookup import lookup
+from tf_facenet.threads import in_order
 
 
 def unit_rows(features):
@@ -51,7 +49,7 @@ class Embedder:
         ValueError: the batch size is not positive.
     """
 
-    def __init__(self, model, metadata, batch_size=100, place=batches.Augmentation.place):
+    def __init__(self, model, metadata, batch_size=100, place=Augmentation.place):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
         self.metadata = model_file.complete(metadata)
@@ -60,7 +58,7 @@ class Embedder:
         self._embed = tf.function(self._embeddings_and_norms, autograph=False)
 
     @classmethod
-    def load(cls, path, batch_size=100, place=batches.Augmentation.place):
+    def load(cls, path, batch_size=100, place=Augmentation.place):
         """The Embedder of a run folder, a `.keras` file or an export.
 
         Raises:
@@ -136,21 +134,22 @@ class Embedder:
             photographs.check_all_found(found, samples)
             return (found.embeddings, found.quality) if quality else found.embeddings
         if getattr(samples, "ndim", 1) == 1:
-            different, rows = _different(samples)
-            images = _read(different, rows, self._part_size, self.image_size, self.place)
+            samples, different, places = _different(samples)
+            images = evaluation_batches(
+                samples, self._part_size, self.image_size, place=self.place, rows=different)
             dtype = tf.uint8
         else:
-            images, rows, dtype = self._slices(samples), slice(None), samples.dtype
+            images, places, dtype = self._slices(samples), slice(None), samples.dtype
         # One trace for every size of batch, the last and smaller one too.
         spec = tf.TensorSpec([None, *self.image_size, 3], dtype)
         embed = self._embed.get_concrete_function(spec, flip)
         parts, done = [], 0
-        for part in _at_once(lambda batch: [array.numpy() for array in embed(batch)], images):
+        for part in in_order(lambda batch: [array.numpy() for array in embed(batch)], images, PARTS):
             parts.append(part)
             done += len(part[1])
             if progress:
                 progress(done)
-        embeddings, norms = (np.concatenate(part)[rows] for part in zip(*parts, strict=True))
+        embeddings, norms = (np.concatenate(part)[places] for part in zip(*parts, strict=True))
         return (embeddings, norms) if quality else embeddings
 
     # What scikit-learn asks of a transformer, so that make_pipeline(Embedder.load(path), LinearSVC()) works.
@@ -208,30 +207,11 @@ class Embedder:
         return tf.cast(self._model(images, **inference), tf.float32)
 
 
-def _at_once(function, items):
-    """Results of the function in the order of its items, `PARTS` of them computed at once and no more waiting."""
-    with ThreadPoolExecutor(PARTS) as pool:
-        running = collections.deque()
-        for item in items:
-            running.append(pool.submit(function, item))
-            if len(running) == PARTS:
-                yield running.popleft().result()
-        yield from (future.result() for future in running)
-
-
 def _different(samples):
-    """The different samples, and for each sample [N] its place among them."""
-    places = {}
-    keys = (sample if isinstance(sample, bytes) else str(sample) for sample in samples)
-    rows = [places.setdefault(key, len(places)) for key in keys]
-    return list(places), rows
-
-
-def _read(samples, rows, batch_size, image_size, place):
-    """Batches uint8 [≤ B, H, W, 3]; an unreadable image is an OSError that names it, by its first row if it can."""
-    try:
-        yield from batches.evaluation_batches(samples, batch_size, image_size, None, place)
-    except tf.errors.InvalidArgumentError as error:
-        names = error.message.rpartition("cannot be read:] ")[2].partition("\n")[0]
-        names = re.sub(r"\(image (\d+) in memory", lambda found: f"(image {rows.index(int(found[1]))} in memory", names)
-        raise OSError(f"Images that cannot be read: {names}. Replace or remove them.") from error
+    """The samples as str and bytes [N]; rows of the different ones; and for each sample its place among those [N]."""
+    keys = [sample if isinstance(sample, bytes) else str(sample) for sample in samples]
+    first = {}
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
+    places = dict(zip(first, range(len(first)), strict=True))
+    return keys, np.array(list(first.values())), [places[key] for key in keys]

@@ -2,13 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from tf_facenet import config
-from tf_facenet.data.batches import evaluation_batches
+from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.evaluation import metrics, verification
 from tf_facenet.files import atomic_write, write_json
 from tf_facenet.inference.embedder import Embedder
@@ -44,7 +46,8 @@ class Validation:
 
     def __init__(self, faces, trainer, options):
         self.labels = faces.labels
-        self.batches = evaluation_batches(faces.samples, options.lfw_batch_size, options.image_size, place=options.crop)
+        self._batches = functools.partial(
+            evaluation_batches, faces.samples, options.lfw_batch_size, options.image_size, place=options.crop)
         self._terms = tf.function(lambda images, labels: trainer.terms(trainer(images), labels),
                                   reduce_retracing=True, autograph=False)
 
@@ -52,7 +55,7 @@ class Validation:
         """Values for the history."""
         logger.info("Running forward pass on validation set")
         sums, begin = dict.fromkeys(("loss", "xent", "accuracy"), 0.0), 0
-        for images in self.batches:
+        for images in self._batches():
             labels = self.labels[begin:begin + len(images)]
             terms = self._terms(images, tf.constant(labels, tf.int32))
             sums = {name: sums[name] + float(terms[name]) * len(labels) for name in sums}
@@ -197,7 +200,7 @@ class Hooks:
 
     def _log(self, step, terms, seconds):
         epoch, batch = self._position(step)
-        rate = float(self.plan.learning_rate(step - 1))
+        rate = float(self.plan.learning_rate(np.int64(step - 1)))  # NumPy's, see `History.add`
         self.history.add(step, epoch=epoch, time=seconds, learning_rate=rate, **terms)
         if not self.options.quiet:
             logger.info("Epoch: [%d][%d/%d]\tTime %.3f\t%s", epoch, batch, self.plan.epoch_size,

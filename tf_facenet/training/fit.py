@@ -6,7 +6,9 @@ import logging
 import tensorflow as tf
 
 from tf_facenet import config
-from tf_facenet.data.batches import NO_IMAGE, Augmentation, evaluation_batches, training_batches
+from tf_facenet.data.augment import Augmentation
+from tf_facenet.data.batches import NO_IMAGE, training_batches
+from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.files import write_json
 from tf_facenet.finite import NonFiniteError
 from tf_facenet.training import agreement, callbacks, distribution, optimizers, watch

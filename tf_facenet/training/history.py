@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 
+import numpy as np
 import tensorflow as tf
 
 from tf_facenet.evaluation import plots
@@ -48,13 +49,14 @@ class History:
         self._writer.writerow({"step": step, **{
             name: f"{value:.9g}" for name, value in values.items()}})
         self._file.flush()
-        with _os_errors(), self._events.as_default(step):
+        # Of NumPy: each number of Python's that becomes a tensor stays in memory, in TensorFlow's cache of scalars.
+        with _os_errors(), self._events.as_default(np.int64(step)):
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                tf.summary.scalar(name, np.float32(value))
 
     def histogram(self, step, name, values):
         """Add a histogram to TensorBoard."""
-        with _os_errors(), self._events.as_default(step):
+        with _os_errors(), self._events.as_default(np.int64(step)):
             tf.summary.histogram(name, values)
 
     def close(self):

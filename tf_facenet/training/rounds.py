@@ -8,7 +8,7 @@ import logging
 
 import numpy as np
 
-from tf_facenet.data.batches import augmented_images
+from tf_facenet.data.in_order import augmented_images
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.training import mining
 
@@ -27,7 +27,7 @@ class Rounds:
         faces: `Faces`.
         backbone: Keras model, the one in training.
         options: `options.TripletOptions`.
-        augmentation: `data.batches.Augmentation`.
+        augmentation: `data.augment.Augmentation`.
         state: what `state` gave when a checkpoint was written; None at the beginning.
 
     Raises:
