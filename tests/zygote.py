@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMPORTS = ("keras", "train_softmax", "train_tripletloss", "tf_facenet.training.fit", "tf_facenet.training.pretrained",
            "tf_facenet.training.triplet_trainer", "tf_facenet.training.distribution", "tf_facenet.data.prepare",
            "tf_facenet.data.drawn", "tf_facenet.inference.embedder", "tf_facenet.export", "tests.loops")
+_RUNNING = set()  # pids of children that nobody has waited for
 
 
 class Child:
@@ -94,7 +96,7 @@ class Zygote:
 
 
 def main():
-    """Answer "threads", "start" and "wait" until the input ends."""
+    """Answer "threads", "start" and "wait" until the input ends, also because the tests were killed."""
     for name in IMPORTS:
         importlib.import_module(name)
     answers = {"threads": lambda: len(os.listdir("/proc/self/task")), "start": _start, "wait": _wait}
@@ -102,12 +104,15 @@ def main():
         request, *arguments = json.loads(line)
         sys.stdout.write(json.dumps(answers[request](*arguments)) + "\n")
         sys.stdout.flush()
+    for pid in _RUNNING:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _start(*request):
     pid = os.fork()
     if not pid:
         _call(*request)
+    _RUNNING.add(pid)
     return pid
 
 
@@ -144,6 +149,7 @@ def _circumstances(file_size=None, slow_disk=0.0):
 
 def _wait(pid, block):
     found, status, usage = os.wait4(pid, 0 if block else os.WNOHANG)
+    _RUNNING.discard(found)
     return (os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024) if found else (None, None)
 
 
