@@ -3,8 +3,9 @@
     pip install torch  # elsewhere
     python benchmarks/backbones.py --torch_python ~/torch/bin/python
 
-Steps are those of throughput.py, at 112 × 112 pixels with 512-d; the ratios are to the faster of PyTorch's two memory
-formats, from medians of `--repeats` processes in turn. Networks that torch_networks.py lacks have no ratio.
+Steps are those of throughput.py, with 512-d, at 112 × 112 pixels or the size of `SIZES`; the ratios are to the faster
+of PyTorch's two memory formats, from medians of `--repeats` processes in turn. Networks that torch_networks.py lacks
+have no ratio.
 """
 
 import math
@@ -13,16 +14,23 @@ import statistics
 import table
 import throughput
 
-NETWORKS = ("mobilefacenet", "mbf", "iresnet18", "iresnet34", "iresnet50", "iresnet100")
-COMPARED = {"iresnet18": 112, "inception_resnet_v1": 160}  # in the common table, and their sizes
-OTHERS = ("small", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "inception_resnet_v1", "swin_t")
+NETWORKS = ("mobilefacenet", "mbf", "iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200")
+COMPARED = ("iresnet18", "inception_resnet_v1")  # in the common table
+OTHERS = ("small", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "inception_resnet_v1", "inception_resnet_v2",
+          "swin_t")
+SIZES = {"inception_resnet_v1": 160, "inception_resnet_v2": 160, "swin_t": 160}
 
 
-def size(name, image_size):
+def image_size(name):
+    """Side of the images that a network is measured with."""
+    return SIZES.get(name, 112)
+
+
+def size(name):
     """(parameters, multiplications of the kernels for one image)."""
     from tf_facenet import backbones
 
-    model = backbones.create(name, image_size, throughput.EMBEDDING_SIZE)
+    model = backbones.create(name, image_size(name), throughput.EMBEDDING_SIZE)
     products = sum(math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
                    for layer in model.layers if hasattr(layer, "kernel"))
     return sum(math.prod(weight.shape) for weight in model.trainable_weights), products
@@ -40,10 +48,10 @@ def rates(task, systems, args):
 
 def row(name, args):
     """A line of the table."""
-    args.backbone = name
+    args.backbone, args.image_size = name, image_size(name)
     ours, *theirs = throughput.SYSTEMS
     systems = (ours, *theirs) if name in NETWORKS and args.torch_python else (ours,)
-    parameters, products = size(name, args.image_size)
+    parameters, products = size(name)
     cells = [f"{name:20} {parameters / 1e6:8.2f} {products / 1e9:8.2f}"]
     for task in args.tasks:
         medians, peaks = rates(task, systems, args)
@@ -56,8 +64,8 @@ def rows(bench):
     """Rows of the common table; the peer is the faster of PyTorch's two memory formats."""
     ours, *others = throughput.SYSTEMS
     packages = {"iresnet18": "torch", "inception_resnet_v1": "facenet_pytorch"}
-    for name, image_size in COMPARED.items():
-        sizes = {"threads": bench.threads, "repeats": 1 if bench.quick else 3, "image_size": image_size,
+    for name in COMPARED:
+        sizes = {"threads": bench.threads, "repeats": 1 if bench.quick else 3, "image_size": image_size(name),
                  "batch_size": 8 if bench.quick else 32, "steps": 2 if bench.quick else 8, "backbone": name,
                  "torch_python": bench.torch_python}
         args = throughput.arguments("").parse_args([f"--{key}={value}" for key, value in sizes.items()])
@@ -72,7 +80,7 @@ def rows(bench):
 def main():
     parser = throughput.arguments(__doc__.partition("\n")[0])
     parser.add_argument("--backbones", nargs="+", default=[*NETWORKS, *OTHERS])
-    parser.set_defaults(image_size=112, torch_python=None)
+    parser.set_defaults(torch_python=None)
     args = parser.parse_args()
     tasks = "".join(f"{task + '/s':>10} {'ratio':>7} {'MB':>7}" for task in args.tasks)
     print(f"{'':20} {'M param.':>8} {'G MACs':>8}{tasks}")

@@ -19,7 +19,7 @@ import tf_facenet  # noqa: E402, F401, I001  (first: it lets TensorFlow use oneD
 import numpy as np  # noqa: E402  (after the log level)
 import tensorflow as tf  # noqa: E402
 
-SIZES = {"small": 64, "mobilenet_v1": 112, "mbf": 112, "iresnet18": 112, "inception_resnet_v1": 160}
+SIZES = {"small": 64, "mobilenet_v1": 112, "mbf": 112, "iresnet18": 112, "iresnet50": 112, "inception_resnet_v1": 160}
 EXPORTS = {  # file → options of the export
     "saved_model": {},
     "model.onnx": {},

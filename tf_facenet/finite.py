@@ -13,9 +13,9 @@ def check_finite(path, values):
 
     Args:
         path: the variable's, for the message.
-        values: NumPy array of any shape and type.
+        values: NumPy array of any shape, of numbers; bfloat16 is of kind V.
     """
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if values.dtype.kind in "fV" and not np.isfinite(values).all():
         raise NonFiniteError(f"{path} holds values that are not finite: the network has diverged; take an earlier one")
 
 
