@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def pytest_addoption(parser):
     """Options of the torture suite, tests/torture."""
     parser.addoption("--torture", action="store_true", help="the whole torture suite")
-    parser.addoption("--soak", type=float, default=480, help="seconds of the torture suite's long training")
+    parser.addoption("--soak", type=float, default=420, help="seconds of the torture suite's long training")
 
 
 def pytest_collection_modifyitems(items):
