@@ -38,7 +38,7 @@ def contenders(name, folder, pixels):
     from tf_facenet.inference.embedder import Embedder
     from tf_facenet.inference.model_file import save_model
 
-    model = backbones.create(name, pixels.shape[1], 128)
+    model = with_statistics(backbones.create(name, pixels.shape[1], 128), pixels[:16])
     save_model(model, folder / "model.keras", {})
     embedder = Embedder.load(folder / "model.keras", len(pixels))
     rows = {"Keras predict": (lambda: model.predict(pixels, batch_size=len(pixels), verbose=0), None),
@@ -53,6 +53,18 @@ def contenders(name, folder, pixels):
         runner = runners.load(folder / file)
         rows[file] = (lambda runner=runner: runner(pixels).numpy(), folder / file)
     return rows
+
+
+def with_statistics(model, pixels):
+    """The network with the batch statistics of some images; those of new deep networks let numbers overflow."""
+    norms = [layer for layer in model.layers if hasattr(layer, "moving_variance")]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(pixels, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    return model
 
 
 def rate(work, count, seconds):
