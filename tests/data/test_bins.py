@@ -122,7 +122,7 @@ def test_images_that_do_not_decode_are_named_by_set_and_number(tmp_path):
     damaged = IMAGES[3][:60] + bytes(len(IMAGES[3]) - 60)
     path = write(tmp_path, pickle.dumps(([*IMAGES[:3], damaged, *IMAGES[:2], damaged, IMAGES[2]], SAME)))
     embedder = Embedder(lambda images: tf.cast(images[:, 0, 0], tf.float32), {"image_size": (12, 10)})
-    message = r"Verification set faces: Images that cannot be read: \[\(image 3 in memory\)\]. Replace"
+    message = r"Verification set faces: Images that cannot be read: \(image 3 in memory\)\. Replace"
     with pytest.raises(OSError, match=message):
         verification.verify(embedder, bins.read_bin(path), "none")
 

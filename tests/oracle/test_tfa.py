@@ -24,14 +24,18 @@ SHAPES = {  # rows, width, people
 # Where two distances differ by rounding alone, which of them is the nearer is not defined; such
 # batches are drawn again. Float32 rounds these distances to 3e-7.
 CLEAR = 1e-6
+# The gradient of a distance d is off by that rounding over 2 d²: rows as near as this are drawn again too.
+APART = 2.5e-3  # d²
 
 
 def is_clear(labels, embeddings, margin):
-    """Whether no choice among triplets and no kink of the hinge hangs on the last bits."""
+    """Whether no choice among triplets, kink of the hinge or direction of a gradient hangs on the last bits."""
     rows = embeddings.astype("float64")
     squared = np.square(rows[:, None] - rows).sum(axis=-1)
     same = labels[:, None] == labels
     itself = np.eye(len(labels), dtype=bool)
+    if squared[~itself].min() < APART:
+        return False
     for distances in (squared, np.sqrt(squared), squared / 2):
         ordered = np.sort(np.where(itself, np.inf, distances), axis=1)[:, :-1]
         if np.diff(ordered, axis=1).min() < CLEAR:
