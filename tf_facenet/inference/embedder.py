@@ -211,7 +211,5 @@ def _different(samples):
     """The samples as str and bytes [N]; rows of the different ones; and for each sample its place among those [N]."""
     keys = [sample if isinstance(sample, bytes) else str(sample) for sample in samples]
     first = {}
-    for row, key in enumerate(keys):
-        first.setdefault(key, row)
-    places = dict(zip(first, range(len(first)), strict=True))
-    return keys, np.array(list(first.values())), [places[key] for key in keys]
+    rows = [first.setdefault(key, row) for row, key in enumerate(keys)]
+    return keys, *np.unique(rows, return_inverse=True)

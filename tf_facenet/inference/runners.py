@@ -103,7 +103,7 @@ def _check_operations(folder):
     except DecodeError as error:
         raise _damaged(folder, error) from error
     graphs = [meta.graph_def for meta in saved.meta_graphs]
-    nodes = [node for graph in graphs for part in (graph.node, *(f.node_def for f in graph.library.function))
+    nodes = [node for graph in graphs for part in (graph.node, *(each.node_def for each in graph.library.function))
              for node in part]
     found = sorted({node.op for node in nodes} & REACHING)
     if found:
