@@ -65,10 +65,13 @@ def test_large():
     assert model.get_layer("layers_1_layers_1_layers_2_layers_1_add").output.shape == (None, 56, 56, 256)
 
 
-@pytest.mark.parametrize("name", ["mbf", "mobilefacenet"])
-def test_wrong_options(name):
-    with pytest.raises(ValueError, match=f"Backbone '{name}' takes no 'alpha'; it takes activation, "):
+@pytest.mark.parametrize(("name", "known"), [
+    ("mbf", "activation, drop_path, epsilon, large, momentum"), ("mobilefacenet", "activation, drop_path, epsilon, momentum")])
+def test_wrong_options(name, known):
+    with pytest.raises(ValueError, match=f"Backbone '{name}' takes no 'alpha'; it takes {known}"):
         backbones.create(name, 112, 8, alpha=0.5)
+    with pytest.raises(ValueError, match=f"The backbone '{name}' cannot be built with momentum='high': "):
+        backbones.create(name, 112, 8, momentum="high")
     with pytest.raises(ValueError, match=r"image_size is 15; this backbone needs at least 16 pixels a side"):
         backbones.create(name, 15, 8)
 

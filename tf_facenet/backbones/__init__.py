@@ -65,8 +65,14 @@ def create(
     if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):
         known = {parameter.name for parameter in parameters} - COMMON
         check_options(options, known, f"Backbone {name!r}")
-    model = family(image_size, embedding_size, standardization=standardization,
-                   keep_probability=keep_probability, **options)
+    try:
+        model = family(image_size, embedding_size, standardization=standardization,
+                       keep_probability=keep_probability, **options)
+    except TypeError as error:
+        if not options:
+            raise
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise ValueError(f"The backbone {name!r} cannot be built with {given}: {error}") from error
     if not isinstance(model, keras.Model):
         raise ValueError(f"The backbone {name!r} gives {type(model).__name__}; expected a "
                          "keras.Model that turns images into features.")

@@ -1,6 +1,7 @@
 """Parts that backbones share: where pixels come in, convolutions, where features go out."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tf_facenet.backbones.standardize import Standardize
@@ -43,6 +44,27 @@ def conv_bn(x, filters, kernel_size, name, strides=1, padding="same", momentum=M
     x = layers.Conv2D(
         filters, kernel_size, strides, padding, use_bias=False, name=name)(x)
     return layers.ReLU(name=f"{name}_Relu")(batch_norm(x, name, momentum))
+
+
+def drop_path_rates(drop_path, sums):
+    """The rates of that many sums (see `residual`): they rise evenly from 0 to `drop_path`, an iterator.
+
+    Raises:
+        ValueError: `drop_path` is out of range.
+    """
+    if not 0 <= drop_path < 1:
+        raise ValueError(f"drop_path is {drop_path}; expected at least 0, less than 1.")
+    return iter(np.linspace(0, drop_path, sums).tolist())
+
+
+def residual(x, y, name, rate=0.0):
+    """x + y, maps [B, H, W, C]; in training y is left out for a share `rate` of the images.
+
+    Stochastic depth, arXiv:1603.09382; for the other images y is divided by 1 − rate.
+    """
+    if rate:
+        y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(y)
+    return layers.Add(name=f"{name}_add")([x, y])
 
 
 def dropout(x, keep_probability, name="Dropout"):

@@ -34,7 +34,8 @@ MBF_SIZES = {False: (128, (1, 4, 6, 2)), True: (256, (2, 8, 12, 4))}  # large: w
 
 def mobilefacenet(image_size, embedding_size, *, standardization="fixed", keep_probability=1.0, **options):
     """Build the paper's network; the arguments are `backbones.create`'s, the options those of `TorchBlocks`."""
-    images, x, parts = _start("mobilefacenet", image_size, standardization, options)
+    sums = sum(repetitions - (strides > 1) for _, _, repetitions, strides in BOTTLENECKS)
+    images, x, parts = _start("mobilefacenet", image_size, standardization, options, sums)
     x = parts.norm(parts.conv(x, 64, 3, "conv1_conv", 2), "conv1_bn", "conv1_prelu")
     x = parts.norm(parts.depthwise(x, 3, "dw_conv1_conv"), "dw_conv1_bn", "dw_conv1_prelu")
     number = 0
@@ -53,7 +54,8 @@ def mobilefacenet(image_size, embedding_size, *, standardization="fixed", keep_p
 def mbf(image_size, embedding_size, *, large=False, standardization="fixed", keep_probability=1.0, **options):
     """Build insightface's network; `large` has twice the width and depth, the rest is as for `mobilefacenet`."""
     width, repetitions = MBF_SIZES[bool(large)]
-    images, x, parts = _start("mbf", image_size, standardization, options)
+    sums = sum(repetitions if large else repetitions[1:])
+    images, x, parts = _start("mbf", image_size, standardization, options, sums, own=["large"])
     x = parts.norm(parts.conv(x, width, 3, "layers_0_layers_0", 2), "layers_0_layers_1", "layers_0_layers_2")
     if large:
         x = _residuals(parts, x, 128, repetitions[0], "layers_1")
@@ -70,10 +72,10 @@ def mbf(image_size, embedding_size, *, large=False, standardization="fixed", kee
     return keras.Model(images, features, name="mbf")
 
 
-def _start(name, image_size, standardization, options):
+def _start(name, image_size, standardization, options, sums, own=()):
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
     kernels = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-    return images, x, TorchBlocks.create(name, kernels, options)
+    return images, x, TorchBlocks.create(name, kernels, options, sums, own)
 
 
 def _bottleneck(parts, x, channels, names, strides):
@@ -84,7 +86,7 @@ def _bottleneck(parts, x, channels, names, strides):
     y = parts.norm(parts.conv(x, channels[0], 1, names[0]), names[1], names[2])
     y = parts.norm(parts.depthwise(y, 3, names[3], strides), names[4], names[5])
     y = parts.norm(parts.conv(y, channels[1], 1, names[6]), names[7])
-    return y if strides > 1 else layers.Add(name=f"{names[7]}_add")([x, y])
+    return y if strides > 1 else parts.residual(x, y, names[7])
 
 
 def _residuals(parts, x, inside, repetitions, name):

@@ -19,7 +19,6 @@ window follows from the size of the images; softmax is float32 under any policy.
 """
 
 import keras
-import numpy as np
 from keras import layers
 
 from tf_facenet.backbones import blocks
@@ -53,12 +52,12 @@ def swin_t(
     Raises:
         ValueError: sizes that do not tile; the message says what would.
     """
-    _check(patch, depths, drop_path)
+    _check(patch, depths)
     images, x = blocks.pixels(image_size, standardization, 8 * patch)
     windows = [_window(side, patch, window) for side in images.shape[1:3]]
     x = layers.Conv2D(WIDTH, patch, patch, name="patch_embed_proj")(x)
     x = _norm(x, "patch_embed_norm")
-    rates = iter(np.linspace(0, drop_path, sum(depths)).tolist())
+    rates = blocks.drop_path_rates(drop_path, sum(depths))
     for stage, (depth, heads) in enumerate(zip(depths, HEADS, strict=True)):
         if stage:
             x = _merge(x, f"layers_{stage - 1}_downsample")
@@ -69,15 +68,13 @@ def swin_t(
     return keras.Model(images, features, name="swin_t")
 
 
-def _check(patch, depths, drop_path):
+def _check(patch, depths):
     if not isinstance(patch, int) or patch < 1:
         raise ValueError(f"patch is {patch!r}; expected a side in pixels, such as 4.")
     counts = depths if isinstance(depths, (list, tuple)) else ()
     if len(counts) != len(HEADS) or not all(isinstance(n, int) and n > 0 for n in counts):
         raise ValueError(f"depths is {depths!r}; expected the blocks of {len(HEADS)} stages, such "
                          "as (2, 2, 6, 2).")
-    if not 0 <= drop_path < 1:
-        raise ValueError(f"drop_path is {drop_path}; expected at least 0, less than 1.")
 
 
 def _window(side, patch, window):
@@ -99,16 +96,16 @@ def _window(side, patch, window):
     return window
 
 
-def _block(x, name, heads, windows, shifted, drop_path):
+def _block(x, name, heads, windows, shifted, rate):
     """Attention and a two-layer network at each place, both added to what comes in: [B, H, W, C]."""
     width = x.shape[-1]
     y = _dense(_norm(x, f"{name}_norm1"), 3 * width, f"{name}_attn_qkv")
     window = [min(pair) for pair in zip(windows, x.shape[1:3], strict=True)]
     shift = [w // 2 if shifted and w < side else 0 for w, side in zip(window, x.shape[1:3], strict=True)]
     y = WindowAttention(heads, window, shift, name=f"{name}_attn")(y)
-    x = _add(x, _dense(y, width, f"{name}_attn_proj"), f"{name}_attn", drop_path)
+    x = blocks.residual(x, _dense(y, width, f"{name}_attn_proj"), f"{name}_attn", rate)
     y = _dense(_norm(x, f"{name}_norm2"), 4 * width, f"{name}_mlp_fc1", activation="gelu")
-    return _add(x, _dense(y, width, f"{name}_mlp_fc2"), f"{name}_mlp", drop_path)
+    return blocks.residual(x, _dense(y, width, f"{name}_mlp_fc2"), f"{name}_mlp", rate)
 
 
 def _merge(x, name):
@@ -118,11 +115,6 @@ def _merge(x, name):
     x = layers.Permute((1, 3, 4, 2, 5), name=f"{name}_permute")(x)  # down before across
     x = layers.Reshape((height // 2, width // 2, 4 * channels), name=f"{name}_join")(x)
     return _dense(_norm(x, f"{name}_norm"), 2 * channels, f"{name}_reduction", use_bias=False)
-
-
-def _add(x, y, name, drop_path):
-    y = layers.Dropout(drop_path, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(y)
-    return layers.Add(name=f"{name}_add")([x, y])
 
 
 def _norm(x, name):

@@ -19,6 +19,7 @@ through reshape (O, C, H, W), transpose (2, 3, 1, 0), reshape (H·W·C, O).
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import keras
 from keras import layers, ops
@@ -43,22 +44,25 @@ class TorchBlocks:
         activation: ``"prelu"``, ``"relu"`` or ``"swish"``.
         momentum: share of the old moving statistics that a step keeps; PyTorch's momentum 0.1 is 0.9 here.
         epsilon: what batch normalisation adds to the variance.
+        rates: of the sums, in their order; see `blocks.residual`.
     """
 
     kernels: keras.initializers.Initializer
     activation: str = "prelu"
     momentum: float = 0.9
     epsilon: float = 1e-5
+    rates: Iterator = ()
 
     @classmethod
-    def create(cls, backbone, kernels, options):
-        """The parts for a backbone of this name.
+    def create(cls, backbone, kernels, options, sums, own=()):
+        """The parts for a backbone of this name with that many sums; it may have options of its `own` beside.
 
         Raises:
             ValueError: an option that there is not, or a value that cannot work.
         """
-        check_options(options, {"activation", "momentum", "epsilon"}, f"Backbone {backbone!r}")
-        parts = cls(kernels, **options)
+        check_options(options, {"activation", "momentum", "epsilon", "drop_path", *own}, f"Backbone {backbone!r}")
+        rates = blocks.drop_path_rates(options.pop("drop_path", 0.0), sums)
+        parts = cls(kernels, **options, rates=rates)
         lookup(ACTIVATIONS, parts.activation, "activation")
         if not 0 <= parts.momentum < 1:
             raise ValueError(f"momentum is {parts.momentum}; expected at least 0, less than 1 (PyTorch's 0.1 is 0.9).")
@@ -87,6 +91,10 @@ class TorchBlocks:
         """Batch normalisation, then the activation if that has a name; any shape [B, …, C]."""
         x = layers.BatchNormalization(momentum=self.momentum, epsilon=self.epsilon, name=name, **options)(x)
         return ACTIVATIONS[self.activation](activation)(x) if activation else x
+
+    def residual(self, x, y, name):
+        """The next sum of the network, x + y: [B, H, W, C]."""
+        return blocks.residual(x, y, name, next(self.rates))
 
     def features(self, x, embedding_size, linear, norm, *, use_bias=False, scale=True):
         """The last linear layer and its normalisation, by their names: [B, C] → features [B, D], float32."""
