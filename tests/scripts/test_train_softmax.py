@@ -243,7 +243,7 @@ MISTAKES = {
         ["--model_def", "inception_resnet_v1", "--image_size", "40"], "at least 75"),
     "unknown backbone": (["--model_def", "resnet51"], "Unknown backbone 'resnet51'"),
     "option of another backbone": (["--model_def", "small", "--model_options", "neck=gdc"],
-                                   "Backbone 'small' takes no 'neck'; it takes no options"),
+                                   "Backbone 'small' takes no 'neck'; it takes gradients"),
     "unknown option of an application": (["--model_def", "keras:VGG16", "--model_options", "alpha=0.5"],
                                          "Backbone 'keras:VGG16' takes no 'alpha'; it takes neck"),
     "unknown application": (["--model_def", "keras:VGG61"],

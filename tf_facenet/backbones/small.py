@@ -9,16 +9,23 @@ import keras
 from keras import layers
 
 from tf_facenet.backbones import blocks
+from tf_facenet.backbones.gradients import OrientedGradients
 
 MINIMUM_SIZE = 32
 STAGES = (24, 48, 96, 192)
 MOMENTUM = 0.9
 
 
-def small(image_size, embedding_size, *, standardization="fixed", keep_probability=1.0):
-    """Build the network; the arguments are `backbones.create`'s."""
+def small(image_size, embedding_size, *, gradients=False, standardization="fixed", keep_probability=1.0):
+    """Build the network.
+
+    The arguments are `backbones.create`'s, and `gradients`: `OrientedGradients` instead of the first convolution.
+    """
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
-    x = blocks.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2, momentum=MOMENTUM)
+    if gradients:
+        x = OrientedGradients(name="Gradients")(x)
+    else:
+        x = blocks.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2, momentum=MOMENTUM)
     for stage, filters in enumerate(STAGES[1:], 2):
         x = blocks.conv_bn(x, filters, 3, f"Conv_{stage}a", strides=2, momentum=MOMENTUM)
         x = blocks.conv_bn(x, filters, 3, f"Conv_{stage}b", momentum=MOMENTUM)
