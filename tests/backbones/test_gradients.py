@@ -19,8 +19,8 @@ def gradients(images):
 def test_slope_in_each_direction():
     """An image that rises by 1 a pixel to the right rises by cos 2πk/8 in the direction k, times σ, before division.
 
-    Σ_k max(0, cos)² = 1 + ½ + ½ = 2, so that the mean square of the sixteen channels is 2 (1² + 2²) / 16. The kernels end
-    at three σ, which costs a hundredth.
+    Σ_k max(0, cos)² = 1 + ½ + ½ = 2, so that the mean square of the sixteen channels is 2 (1² + 2²) / 16. The kernels
+    end at three σ, which costs a hundredth.
     """
     ramp = np.tile(np.arange(60, dtype="float32")[None, None, :, None], (1, 60, 1, 3))
     rises = np.maximum(0, np.cos(2 * np.pi * np.arange(8) / 8))

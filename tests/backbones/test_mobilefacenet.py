@@ -66,7 +66,8 @@ def test_large():
 
 
 @pytest.mark.parametrize(("name", "known"), [
-    ("mbf", "activation, drop_path, epsilon, large, momentum"), ("mobilefacenet", "activation, drop_path, epsilon, momentum")])
+    ("mbf", "activation, drop_path, epsilon, large, momentum"),
+    ("mobilefacenet", "activation, drop_path, epsilon, momentum")])
 def test_wrong_options(name, known):
     with pytest.raises(ValueError, match=f"Backbone '{name}' takes no 'alpha'; it takes {known}"):
         backbones.create(name, 112, 8, alpha=0.5)

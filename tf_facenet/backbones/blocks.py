@@ -58,7 +58,7 @@ def drop_path_rates(drop_path, sums):
 
 
 def residual(x, y, name, rate=0.0):
-    """x + y, maps [B, H, W, C]; in training y is left out for a share `rate` of the images.
+    """Sum of maps x and y, [B, H, W, C]; in training y is left out for a share `rate` of the images.
 
     Stochastic depth, arXiv:1603.09382; for the other images y is divided by 1 − rate.
     """
