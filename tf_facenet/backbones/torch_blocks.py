@@ -41,17 +41,17 @@ class TorchBlocks:
 
     Args:
         kernels: initializer of the convolutions.
+        rates: of the sums, in their order; see `blocks.residual`.
         activation: ``"prelu"``, ``"relu"`` or ``"swish"``.
         momentum: share of the old moving statistics that a step keeps; PyTorch's momentum 0.1 is 0.9 here.
         epsilon: what batch normalisation adds to the variance.
-        rates: of the sums, in their order; see `blocks.residual`.
     """
 
     kernels: keras.initializers.Initializer
+    rates: Iterator
     activation: str = "prelu"
     momentum: float = 0.9
     epsilon: float = 1e-5
-    rates: Iterator = ()
 
     @classmethod
     def create(cls, backbone, kernels, options, sums, own=()):
@@ -62,7 +62,7 @@ class TorchBlocks:
         """
         check_options(options, {"activation", "momentum", "epsilon", "drop_path", *own}, f"Backbone {backbone!r}")
         rates = blocks.drop_path_rates(options.pop("drop_path", 0.0), sums)
-        parts = cls(kernels, **options, rates=rates)
+        parts = cls(kernels, rates, **options)
         lookup(ACTIVATIONS, parts.activation, "activation")
         if not 0 <= parts.momentum < 1:
             raise ValueError(f"momentum is {parts.momentum}; expected at least 0, less than 1 (PyTorch's 0.1 is 0.9).")
