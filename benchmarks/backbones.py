@@ -3,11 +3,12 @@
     pip install torch  # elsewhere
     python benchmarks/backbones.py --torch_python ~/torch/bin/python
 
-Steps are those of throughput.py, with 512-d, at 112 × 112 pixels or the size of `SIZES`; the ratios are to the faster
-of PyTorch's two memory formats, from medians of `--repeats` processes in turn. Networks that torch_networks.py lacks
-have no ratio.
+Steps are those of throughput.py, with 512-d, at `--image_size` or the size of `SIZES` or 112 × 112; the ratios are to
+the faster of PyTorch's two memory formats, from medians of `--repeats` processes in turn. Networks that
+torch_networks.py lacks have no ratio.
 """
 
+import argparse
 import math
 import statistics
 
@@ -26,11 +27,11 @@ def image_size(name):
     return SIZES.get(name, 112)
 
 
-def size(name):
-    """(parameters, multiplications of the kernels for one image)."""
+def size(name, side):
+    """(parameters, multiplications of the kernels for one image of that side)."""
     from tf_facenet import backbones
 
-    model = backbones.create(name, image_size(name), throughput.EMBEDDING_SIZE)
+    model = backbones.create(name, side, throughput.EMBEDDING_SIZE)
     products = sum(math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
                    for layer in model.layers if hasattr(layer, "kernel"))
     return sum(math.prod(weight.shape) for weight in model.trainable_weights), products
@@ -48,10 +49,10 @@ def rates(task, systems, args):
 
 def row(name, args):
     """A line of the table."""
-    args.backbone, args.image_size = name, image_size(name)
+    args = argparse.Namespace(**{**vars(args), "backbone": name, "image_size": args.image_size or image_size(name)})
     ours, *theirs = throughput.SYSTEMS
     systems = (ours, *theirs) if name in NETWORKS and args.torch_python else (ours,)
-    parameters, products = size(name)
+    parameters, products = size(name, args.image_size)
     cells = [f"{name:20} {parameters / 1e6:8.2f} {products / 1e9:8.2f}"]
     for task in args.tasks:
         medians, peaks = rates(task, systems, args)
@@ -80,7 +81,7 @@ def rows(bench):
 def main():
     parser = throughput.arguments(__doc__.partition("\n")[0])
     parser.add_argument("--backbones", nargs="+", default=[*NETWORKS, *OTHERS])
-    parser.set_defaults(torch_python=None)
+    parser.set_defaults(torch_python=None, image_size=None)
     args = parser.parse_args()
     tasks = "".join(f"{task + '/s':>10} {'ratio':>7} {'MB':>7}" for task in args.tasks)
     print(f"{'':20} {'M param.':>8} {'G MACs':>8}{tasks}")

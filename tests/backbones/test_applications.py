@@ -7,6 +7,7 @@ from keras.ops import convert_to_numpy as numpy
 
 from tf_facenet import backbones
 from tf_facenet.backbones.applications import PREPROCESSING
+from tf_facenet.backbones.blocks import Blocks
 from tf_facenet.backbones.necks import NECKS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), np.uint8)
@@ -17,7 +18,7 @@ def test_necks():
     """Each neck by itself; a neck of an application is the table's."""
     map_ = np.random.default_rng(1).standard_normal((2, 3, 2, 4)).astype("float32")
     x = keras.Input((3, 2, 4))
-    ends = {name: keras.Model(x, neck(x)) for name, neck in NECKS.items()}
+    ends = {name: keras.Model(x, neck(Blocks.create("necks", {}), x)) for name, neck in NECKS.items()}
     np.testing.assert_allclose(numpy(ends["pool"](map_)), map_.mean((1, 2)), rtol=1e-5)
     scale = 1 / np.sqrt(1.001)  # of a new batch normalisation
     np.testing.assert_allclose(numpy(ends["flatten_bn"](map_)), map_.reshape(2, -1) * scale, rtol=1e-5)
@@ -63,10 +64,10 @@ def test_others(name):
     ("keras:", {}, "keras.applications has no ''. Choose one of: ConvNeXtBase, "),
     ("keras:Model", {}, "keras.applications has no 'Model'"),
     (SMALL, {"neck": "flat"}, "Unknown neck 'flat'. Choose one of: flatten_bn, gdc, pool"),
-    (SMALL, {"window": 7}, f"Backbone '{SMALL}' takes no 'window'; it takes alpha, minimalistic, neck"),
+    (SMALL, {"window": 7}, f"Backbone '{SMALL}' takes no 'window'; it takes alpha, epsilon, minimalistic, momentum"),
     (SMALL, {"weights": "imagenet"}, "takes no 'weights'"),
     (SMALL, {"alpha": "wide"}, "cannot build MobileNetV3Small for images of 48 pixels with options {.*'wide'"),
-    ("keras:VGG16", {"neck": "gdc", "alpha": 1}, "Backbone 'keras:VGG16' takes no 'alpha'; it takes neck"),
+    ("keras:VGG16", {"neck": "gdc", "alpha": 1}, "'keras:VGG16' takes no 'alpha'; it takes epsilon, momentum, neck"),
     ("keras:InceptionV3", {}, "keras.applications cannot build InceptionV3 for images of 48 pixels"),
 ])
 def test_mistakes(name, options, message):

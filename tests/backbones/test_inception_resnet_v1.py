@@ -23,7 +23,7 @@ ENDPOINTS = {  # layer: mean and standard deviation
     "Repeat_1_block17_10_Relu": (1.5932399, 1.6534501),
     "Mixed_7a": (1.8014768, 2.0717340),
     "Repeat_2_block8_5_Relu": (2.2691581, 2.2674212),
-    "Block8_Add": (2.3536363, 5.0127854),
+    "Block8_add": (2.3536363, 5.0127854),
 }
 
 
@@ -85,7 +85,7 @@ def test_hyperparameters_are_facenets(v1):
     assert scales == [.17] * 5 + [.1] * 10 + [.2] * 5 + [1.0]
     model = backbones.create("inception_resnet_v1", 75, 8, keep_probability=0.4)
     assert model.get_layer("Dropout").rate == 0.6
-    assert model.get_layer("Block8_Add").output.shape == (None, 1, 1, 1792)
+    assert model.get_layer("Block8_add").output.shape == (None, 1, 1, 1792)
 
 
 def pytorch_state(rows):

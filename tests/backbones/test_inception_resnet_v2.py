@@ -30,7 +30,7 @@ def test_features_and_parameters_are_those_of_facenet():
     assert scales == [.17] * 10 + [.1] * 20 + [.2] * 9 + [1.0]
     assert model.get_layer("Mixed_5b").output.shape == (None, 17, 17, 320)
     assert model.get_layer("Mixed_6a").output.shape == (None, 8, 8, 1088)
-    assert model.get_layer("Block8_Add").output.shape == (None, 3, 3, 2080)
+    assert model.get_layer("Block8_add").output.shape == (None, 3, 3, 2080)
 
 
 @pytest.mark.parametrize("repeats", [(1, 1), (1, 1, 1.0), 3, "1,1,1"])

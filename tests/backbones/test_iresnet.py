@@ -66,15 +66,6 @@ def test_number_of_parameters(iresnet18, name):
     assert callable(backbones._family(f"models.{name}"))
 
 
-@pytest.mark.parametrize(("name", "options", "sums"), [
-    ("iresnet18", {}, 8), ("mobilefacenet", {}, 12), ("mbf", {}, 12), ("mbf", {"large": True}, 26)])
-def test_drop_path_rises_from_the_first_sum_to_the_last(name, options, sums):
-    model = backbones.create(name, 16, 8, drop_path=0.3, **options)
-    found = [layer.rate for layer in model.layers if layer.name.endswith("_drop_path")]
-    np.testing.assert_allclose(found, np.linspace(0, 0.3, sums)[1:])
-    assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == sums
-
-
 def test_options():
     model = backbones.create(
         "iresnet18", (32, 48), 8, keep_probability=0.6, activation="swish", momentum=0.8, epsilon=1e-3)
@@ -86,15 +77,3 @@ def test_options():
     assert (norms[-1].name, norms[-1].scale) == ("features", False)
     kernels = [model.get_layer(f"layer1_{index}_conv1").kernel for index in (0, 1)]
     assert np.abs(numpy(kernels[0]) - numpy(kernels[1])).min() > 0  # initializers of their own
-
-
-@pytest.mark.parametrize(("options", "message"), [
-    ({"activation": "gelu"}, "Unknown activation 'gelu'. Choose one of: prelu, relu, swish"),
-    ({"momentum": 1.0}, "momentum is 1.0; expected at least 0, less than 1"),
-    ({"epsilon": 0.0}, "epsilon is 0.0; expected more than 0"),
-    ({"drop_path": 1}, "drop_path is 1; expected at least 0, less than 1"),
-    ({"alpha": 2}, "Backbone 'iresnet34' takes no 'alpha'; it takes activation, drop_path, epsilon, momentum"),
-])
-def test_wrong_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        backbones.create("iresnet34", 112, 8, **options)

@@ -107,7 +107,7 @@ def test_drop_path_skips_blocks_for_some_images_in_training(swin):
     (160, {"patch": 0}, "patch is 0; expected a side in pixels, such as 4"),
     (160, {"depths": (2, 2, 2)}, r"depths is \(2, 2, 2\); expected the blocks of 4 stages, such as \(2, 2, 6, 2\)"),
     (160, {"drop_path": 1.0}, "drop_path is 1.0; expected at least 0, less than 1"),
-    (160, {"heads": 3}, "Backbone 'swin_t' takes no 'heads'; it takes depths, drop_path, patch, window"),
+    (160, {"heads": 3}, "Backbone 'swin_t' takes no 'heads'; it takes activation, depths, drop_path, epsilon, mo"),
     (24, {}, "image_size is 24; this backbone needs at least 32 pixels a side"),
 ])
 def test_what_does_not_tile_is_said(size, options, message):

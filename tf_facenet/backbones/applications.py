@@ -23,6 +23,7 @@ from tf_facenet.backbones.standardize import Standardize
 from tf_facenet.lookup import check_options, lookup
 
 MINIMUM_SIZE = 32
+NORMALISATION = ("momentum", "epsilon")
 PREPROCESSING = (layers.Rescaling, layers.Normalization)
 # Keywords of keras.applications that are not the user's: they are set here or concern the lost top.
 OURS = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation",
@@ -41,14 +42,17 @@ def application(
         neck: an entry of `NECKS`.
         standardization: see `backbones.create`.
         keep_probability: see `backbones.create`.
-        **options: what the application takes, such as ``alpha``, the MobileNets' width multiplier.
+        **options: ``momentum`` and ``epsilon`` of `Blocks`, the latter the network's own if not given; and what the
+            application takes, such as ``alpha``, the MobileNets' width multiplier.
 
     Raises:
         ValueError: no such application, neck or option, or images too small for the network.
     """
     function = _application(name)
     takes = set(inspect.signature(function).parameters)
-    check_options(options, {"neck", *takes} - OURS, f"Backbone 'keras:{name}'")
+    check_options(options, {"neck", *NORMALISATION, *takes} - OURS, f"Backbone 'keras:{name}'")
+    normalisation = {key: options.pop(key) for key in NORMALISATION if key in options}
+    parts = blocks.Blocks.create(f"keras:{name}", normalisation)
     if "include_preprocessing" in takes:
         options["include_preprocessing"] = False
     end = lookup(NECKS, neck, "neck")
@@ -58,8 +62,8 @@ def application(
     except (TypeError, ValueError) as error:
         raise ValueError(f"keras.applications cannot build {name} for images of {image_size} pixels with options "
                          f"{options}: {error}") from error
-    features = blocks.bottleneck(end(x), embedding_size, keep_probability)
-    return _tidy(keras.Model(images, features, name=name))
+    features = parts.bottleneck(end(parts, x), embedding_size, keep_probability)
+    return _tidy(keras.Model(images, features, name=name), {"momentum": parts.momentum, **normalisation})
 
 
 def _application(name):
@@ -70,8 +74,8 @@ def _application(name):
     return known[name]
 
 
-def _tidy(model):
-    """The same network without preprocessing of its own, with fixed names and facenet's momentum.
+def _tidy(model, normalisation):
+    """The same network without preprocessing of its own, with fixed names and these options of batch normalisation.
 
     Keras numbers layers without a name over the whole process; here they are numbered over the model.
     """
@@ -84,7 +88,7 @@ def _tidy(model):
             numbers[kind] += 1
             config["name"] = f"{kind}_{numbers[kind]}"
         if isinstance(layer, layers.BatchNormalization):
-            config["momentum"] = blocks.MOMENTUM
+            config.update(normalisation)
         return type(layer).from_config(config)
 
     def call(layer, x, *args, **kwargs):

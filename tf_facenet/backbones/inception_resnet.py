@@ -14,50 +14,49 @@ Deliberate differences: the moving variance follows the batch variance of Keras,
 
 from keras import layers
 
-from tf_facenet.backbones import blocks
+from tf_facenet.backbones.blocks import Scale
 
 MINIMUM_SIZE = 75
 POOLS = {"MaxPool": layers.MaxPooling2D, "AvgPool": layers.AveragePooling2D}
 
 
-def stem(x):
+def stem(parts, x):
     """Standardised images → [B, H, W, 192]; the comments are for images of 160 × 160."""
-    x = blocks.conv_bn(x, 32, 3, "Conv2d_1a_3x3", strides=2, padding="valid")  # 79 × 79
-    x = blocks.conv_bn(x, 32, 3, "Conv2d_2a_3x3", padding="valid")  # 77 × 77
-    x = blocks.conv_bn(x, 64, 3, "Conv2d_2b_3x3")
+    x = parts.conv_bn(x, 32, 3, "Conv2d_1a_3x3", strides=2, padding="valid")  # 79 × 79
+    x = parts.conv_bn(x, 32, 3, "Conv2d_2a_3x3", padding="valid")  # 77 × 77
+    x = parts.conv_bn(x, 64, 3, "Conv2d_2b_3x3")
     x = layers.MaxPooling2D(3, 2, name="MaxPool_3a_3x3")(x)  # 38 × 38
-    x = blocks.conv_bn(x, 80, 1, "Conv2d_3b_1x1")
-    return blocks.conv_bn(x, 192, 3, "Conv2d_4a_3x3", padding="valid")  # 36 × 36
+    x = parts.conv_bn(x, 80, 1, "Conv2d_3b_1x1")
+    return parts.conv_bn(x, 192, 3, "Conv2d_4a_3x3", padding="valid")  # 36 × 36
 
 
-def repeat(x, name, count, table, scale):
-    """`count` residual blocks with ReLU."""
+def repeat(parts, x, name, count, table, scale):
+    """`count` residual blocks, each with an activation."""
     for index in range(1, count + 1):
-        x = residual(x, f"{name}_{index}", table, scale)
-        x = layers.ReLU(name=f"{name}_{index}_Relu")(x)
+        x = residual(parts, x, f"{name}_{index}", table, scale)
+        x = parts.activate(x, f"{name}_{index}_Relu")
     return x
 
 
-def residual(x, name, table, scale):
+def residual(parts, x, name, table, scale):
     """The sum x + scale · up(branches), where up is a 1×1 convolution with bias."""
-    up = mixed(x, f"{name}_Concat", table, name)
+    up = mixed(parts, x, f"{name}_Concat", table, name)
     up = layers.Conv2D(x.shape[-1], 1, name=f"{name}_Conv2d_1x1")(up)
-    up = blocks.Scale(scale, name=f"{name}_Scale")(up)
-    return layers.Add(name=f"{name}_Add")([x, up])
+    return parts.residual(x, Scale(scale, name=f"{name}_Scale")(up), name)
 
 
-def mixed(x, name, table, scope=None):
+def mixed(parts, x, name, table, scope=None):
     """Branches, concatenated."""
-    outputs = [_branch(x, f"{scope or name}_Branch_{i}", steps) for i, steps in enumerate(table)]
+    outputs = [_branch(parts, x, f"{scope or name}_Branch_{i}", steps) for i, steps in enumerate(table)]
     return layers.Concatenate(name=name)(outputs)
 
 
-def _branch(x, name, steps):
+def _branch(parts, x, name, steps):
     for scope, filters, kernel in steps:
         strides, padding = (2, "valid") if "_1a_" in scope else (1, "same")
         kind = scope.partition("_")[0]
         if kind in POOLS:
             x = POOLS[kind](kernel, strides, padding, name=f"{name}_{scope}")(x)
         else:
-            x = blocks.conv_bn(x, filters, kernel, f"{name}_{scope}", strides, padding)
+            x = parts.conv_bn(x, filters, kernel, f"{name}_{scope}", strides, padding)
     return x

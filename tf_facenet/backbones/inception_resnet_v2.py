@@ -9,7 +9,7 @@ differences: see `inception_resnet`.
 import keras
 from keras import layers
 
-from tf_facenet.backbones import blocks
+from tf_facenet.backbones.blocks import Blocks, pixels
 from tf_facenet.backbones.inception_resnet import MINIMUM_SIZE, mixed, repeat, residual, stem
 
 MIXED_5B = (
@@ -45,25 +45,26 @@ BLOCK8 = (
 
 
 def inception_resnet_v2(
-    image_size, embedding_size, *, repeats=(10, 20, 9), standardization="fixed", keep_probability=1.0
+    image_size, embedding_size, *, repeats=(10, 20, 9), standardization="fixed", keep_probability=1.0, **options
 ):
     """Build the network; see `backbones.create`. Images have at least 75 pixels a side.
 
     The comments give sizes for images of 160 × 160. `repeats` says how many of block35, block17 and
-    block8 there are, besides the last block8.
+    block8 there are, besides the last block8; the other options are those of `Blocks`.
     """
     if not isinstance(repeats, (list, tuple)) or [type(count) for count in repeats] != [int] * 3:
         raise ValueError(f"repeats is {repeats!r}; expected three numbers of blocks, such as (10, 20, 9).")
-    images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
-    x = layers.MaxPooling2D(3, 2, name="MaxPool_5a_3x3")(stem(x))  # 17 × 17 × 192
-    x = mixed(x, "Mixed_5b", MIXED_5B)  # 17 × 17 × 320
-    x = repeat(x, "Repeat_block35", repeats[0], BLOCK35, scale=0.17)
-    x = mixed(x, "Mixed_6a", MIXED_6A)  # 8 × 8 × 1088
-    x = repeat(x, "Repeat_1_block17", repeats[1], BLOCK17, scale=0.10)
-    x = mixed(x, "Mixed_7a", MIXED_7A)  # 3 × 3 × 2080
-    x = repeat(x, "Repeat_2_block8", repeats[2], BLOCK8, scale=0.20)
-    x = residual(x, "Block8", BLOCK8, scale=1.0)
-    x = blocks.conv_bn(x, 1536, 1, "Conv2d_7b_1x1")
+    parts = Blocks.create("inception_resnet_v2", options, sums=sum(repeats) + 1, own=["repeats"])
+    images, x = pixels(image_size, standardization, MINIMUM_SIZE)
+    x = layers.MaxPooling2D(3, 2, name="MaxPool_5a_3x3")(stem(parts, x))  # 17 × 17 × 192
+    x = mixed(parts, x, "Mixed_5b", MIXED_5B)  # 17 × 17 × 320
+    x = repeat(parts, x, "Repeat_block35", repeats[0], BLOCK35, scale=0.17)
+    x = mixed(parts, x, "Mixed_6a", MIXED_6A)  # 8 × 8 × 1088
+    x = repeat(parts, x, "Repeat_1_block17", repeats[1], BLOCK17, scale=0.10)
+    x = mixed(parts, x, "Mixed_7a", MIXED_7A)  # 3 × 3 × 2080
+    x = repeat(parts, x, "Repeat_2_block8", repeats[2], BLOCK8, scale=0.20)
+    x = residual(parts, x, "Block8", BLOCK8, scale=1.0)
+    x = parts.conv_bn(x, 1536, 1, "Conv2d_7b_1x1")
     x = layers.GlobalAveragePooling2D(name="AvgPool_1a_8x8")(x)  # facenet's name, for any size
-    features = blocks.bottleneck(x, embedding_size, keep_probability)
+    features = parts.bottleneck(x, embedding_size, keep_probability)
     return keras.Model(images, features, name="inception_resnet_v2")

@@ -40,7 +40,7 @@ def _iresnet(name, image_size, embedding_size, *, standardization="fixed", keep_
     The comments give sizes for images of 112 × 112.
     """
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
-    parts = TorchBlocks.create(name, keras.initializers.RandomNormal(stddev=0.1), options, sum(DEPTHS[name]))
+    parts = TorchBlocks.create(name, options, sum(DEPTHS[name]), kernels=keras.initializers.RandomNormal(stddev=0.1))
     x = parts.norm(parts.conv(x, FILTERS[0], 3, "conv1"), "bn1", "prelu")  # 112 × 112 × 64
     for stage, (filters, depth) in enumerate(zip(FILTERS, DEPTHS[name], strict=True), 1):
         for index in range(depth):  # 56 × 56 × 64, 28 × 28 × 128, 14 × 14 × 256, 7 × 7 × 512

@@ -75,7 +75,7 @@ def mbf(image_size, embedding_size, *, large=False, standardization="fixed", kee
 def _start(name, image_size, standardization, options, sums, own=()):
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
     kernels = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-    return images, x, TorchBlocks.create(name, kernels, options, sums, own)
+    return images, x, TorchBlocks.create(name, options, sums, own, kernels=kernels)
 
 
 def _bottleneck(parts, x, channels, names, strides):

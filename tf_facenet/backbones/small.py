@@ -16,19 +16,18 @@ STAGES = (24, 48, 96, 192)
 MOMENTUM = 0.9
 
 
-def small(image_size, embedding_size, *, gradients=False, standardization="fixed", keep_probability=1.0):
+def small(image_size, embedding_size, *, gradients=False, standardization="fixed", keep_probability=1.0, **options):
     """Build the network.
 
-    The arguments are `backbones.create`'s, and `gradients`: `OrientedGradients` instead of the first convolution.
+    The arguments are `backbones.create`'s, and `gradients`: `OrientedGradients` instead of the first convolution. The
+    options are those of `Blocks`.
     """
+    parts = blocks.Blocks.create("small", options, own=["gradients"], momentum=MOMENTUM)
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
-    if gradients:
-        x = OrientedGradients(name="Gradients")(x)
-    else:
-        x = blocks.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2, momentum=MOMENTUM)
+    x = OrientedGradients(name="Gradients")(x) if gradients else parts.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2)
     for stage, filters in enumerate(STAGES[1:], 2):
-        x = blocks.conv_bn(x, filters, 3, f"Conv_{stage}a", strides=2, momentum=MOMENTUM)
-        x = blocks.conv_bn(x, filters, 3, f"Conv_{stage}b", momentum=MOMENTUM)
+        x = parts.conv_bn(x, filters, 3, f"Conv_{stage}a", strides=2)
+        x = parts.conv_bn(x, filters, 3, f"Conv_{stage}b")
     x = layers.Flatten(name="Flatten")(x)
-    features = blocks.bottleneck(x, embedding_size, keep_probability, momentum=MOMENTUM)
+    features = parts.bottleneck(x, embedding_size, keep_probability)
     return keras.Model(images, features, name="small")

@@ -31,8 +31,8 @@ INITIALIZER = keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 def swin_t(
-    image_size, embedding_size, *, patch=4, window=None, depths=(2, 2, 6, 2), drop_path=0.2,
-    standardization="fixed", keep_probability=1.0
+    image_size, embedding_size, *, patch=4, window=None, depths=(2, 2, 6, 2),
+    standardization="fixed", keep_probability=1.0, **options
 ):
     """Build the network.
 
@@ -44,27 +44,28 @@ def swin_t(
             one that tiles all maps and is nearest to 7: 5 for 160 pixels, 7 for 224. A window as
             large as a map is the whole map.
         depths: blocks of each stage; (2, 2, 18, 2) is Swin-S without its larger `drop_path` of 0.3.
-        drop_path: share of images for which the last block is skipped in training (stochastic
-            depth); from the first block on it rises linearly from 0.
         standardization: see `backbones.create`.
         keep_probability: see `backbones.create`.
+        **options: those of `blocks.Blocks`; ``activation`` is GELU and ``drop_path`` 0.2 if not given, batch
+            normalisation is that of the features alone.
 
     Raises:
         ValueError: sizes that do not tile; the message says what would.
     """
     _check(patch, depths)
+    parts = blocks.Blocks.create("swin_t", options, sum(depths), ["patch", "window", "depths"],
+                                 activation="gelu", drop_path=0.2)
     images, x = blocks.pixels(image_size, standardization, 8 * patch)
     windows = [_window(side, patch, window) for side in images.shape[1:3]]
     x = layers.Conv2D(WIDTH, patch, patch, name="patch_embed_proj")(x)
     x = _norm(x, "patch_embed_norm")
-    rates = blocks.drop_path_rates(drop_path, sum(depths))
     for stage, (depth, heads) in enumerate(zip(depths, HEADS, strict=True)):
         if stage:
             x = _merge(x, f"layers_{stage - 1}_downsample")
         for index in range(depth):
-            x = _block(x, f"layers_{stage}_blocks_{index}", heads, windows, index % 2, next(rates))
+            x = _block(parts, x, f"layers_{stage}_blocks_{index}", heads, windows, index % 2)
     x = layers.GlobalAveragePooling2D(name="avgpool")(_norm(x, "norm"))
-    features = blocks.bottleneck(x, embedding_size, keep_probability)
+    features = parts.bottleneck(x, embedding_size, keep_probability)
     return keras.Model(images, features, name="swin_t")
 
 
@@ -96,15 +97,15 @@ def _window(side, patch, window):
     return window
 
 
-def _block(x, name, heads, windows, shifted, rate):
+def _block(parts, x, name, heads, windows, shifted):
     """Attention and a two-layer network at each place, both added to what comes in: [B, H, W, C]."""
-    width = x.shape[-1]
+    width, rate = x.shape[-1], next(parts.rates)
     y = _dense(_norm(x, f"{name}_norm1"), 3 * width, f"{name}_attn_qkv")
     window = [min(pair) for pair in zip(windows, x.shape[1:3], strict=True)]
     shift = [w // 2 if shifted and w < side else 0 for w, side in zip(window, x.shape[1:3], strict=True)]
     y = WindowAttention(heads, window, shift, name=f"{name}_attn")(y)
     x = blocks.residual(x, _dense(y, width, f"{name}_attn_proj"), f"{name}_attn", rate)
-    y = _dense(_norm(x, f"{name}_norm2"), 4 * width, f"{name}_mlp_fc1", activation="gelu")
+    y = parts.activate(_dense(_norm(x, f"{name}_norm2"), 4 * width, f"{name}_mlp_fc1"), f"{name}_mlp_act")
     return blocks.residual(x, _dense(y, width, f"{name}_mlp_fc2"), f"{name}_mlp", rate)
 
 

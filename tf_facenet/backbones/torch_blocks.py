@@ -19,56 +19,21 @@ through reshape (O, C, H, W), transpose (2, 3, 1, 0), reshape (H·W·C, O).
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 import keras
 from keras import layers, ops
 
 from tf_facenet.backbones import blocks
-from tf_facenet.lookup import check_options, lookup
-
-# A PReLU has one slope for each channel, 0.25 at first as in PyTorch.
-ACTIVATIONS = {
-    "prelu": lambda name: layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1, 2], name=name),
-    "relu": lambda name: layers.ReLU(name=name),
-    "swish": lambda name: layers.Activation("swish", name=name),
-}
 
 
-@dataclasses.dataclass(frozen=True)
-class TorchBlocks:
-    """What the layers of one network have in common; `create` makes it of a backbone's options.
-
-    Args:
-        kernels: initializer of the convolutions.
-        rates: of the sums, in their order; see `blocks.residual`.
-        activation: ``"prelu"``, ``"relu"`` or ``"swish"``.
-        momentum: share of the old moving statistics that a step keeps; PyTorch's momentum 0.1 is 0.9 here.
-        epsilon: what batch normalisation adds to the variance.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TorchBlocks(blocks.Blocks):
+    """`Blocks` with PyTorch's defaults; `kernels` is the initializer of the convolutions."""
 
     kernels: keras.initializers.Initializer
-    rates: Iterator
     activation: str = "prelu"
     momentum: float = 0.9
     epsilon: float = 1e-5
-
-    @classmethod
-    def create(cls, backbone, kernels, options, sums, own=()):
-        """The parts for a backbone of this name with that many sums; it may have options of its `own` beside.
-
-        Raises:
-            ValueError: an option that there is not, or a value that cannot work.
-        """
-        check_options(options, {"activation", "momentum", "epsilon", "drop_path", *own}, f"Backbone {backbone!r}")
-        rates = blocks.drop_path_rates(options.pop("drop_path", 0.0), sums)
-        parts = cls(kernels, rates, **options)
-        lookup(ACTIVATIONS, parts.activation, "activation")
-        if not 0 <= parts.momentum < 1:
-            raise ValueError(f"momentum is {parts.momentum}; expected at least 0, less than 1 (PyTorch's 0.1 is 0.9).")
-        if parts.epsilon <= 0:
-            raise ValueError(f"epsilon is {parts.epsilon}; expected more than 0, such as 1e-5.")
-        return parts
 
     def conv(self, x, filters, kernel_size, name, strides=1):
         """Convolution without bias of a map that zeros surround: [B, H, W, C] → [B, ⌈H/s⌉, ⌈W/s⌉, filters]."""
@@ -90,11 +55,7 @@ class TorchBlocks:
     def norm(self, x, name, activation=None, **options):
         """Batch normalisation, then the activation if that has a name; any shape [B, …, C]."""
         x = layers.BatchNormalization(momentum=self.momentum, epsilon=self.epsilon, name=name, **options)(x)
-        return ACTIVATIONS[self.activation](activation)(x) if activation else x
-
-    def residual(self, x, y, name):
-        """The next sum of the network, x + y: [B, H, W, C]."""
-        return blocks.residual(x, y, name, next(self.rates))
+        return self.activate(x, activation) if activation else x
 
     def features(self, x, embedding_size, linear, norm, *, use_bias=False, scale=True):
         """The last linear layer and its normalisation, by their names: [B, C] → features [B, D], float32."""
