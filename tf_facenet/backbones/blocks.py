@@ -112,9 +112,9 @@ class Blocks:
         return ACTIVATIONS[self.activation](name)(x)
 
     def batch_norm(self, x, name, **kwargs):
-        """Batch normalisation without gamma: any shape [B, …, C]."""
-        return layers.BatchNormalization(momentum=self.momentum, epsilon=self.epsilon, scale=False,
-                                         name=f"{name}_BatchNorm", **kwargs)(x)
+        """Batch normalisation, without gamma unless `scale` is given: any shape [B, …, C]."""
+        return layers.BatchNormalization(**{"scale": False, **kwargs}, momentum=self.momentum, epsilon=self.epsilon,
+                                         name=f"{name}_BatchNorm")(x)
 
     def conv_bn(self, x, filters, kernel_size, name, strides=1, padding="same"):
         """Convolution without bias, batch normalisation, activation: [B, H, W, C] → [B, H', W', filters]."""

@@ -16,18 +16,48 @@ STAGES = (24, 48, 96, 192)
 MOMENTUM = 0.9
 
 
-def small(image_size, embedding_size, *, gradients=False, standardization="fixed", keep_probability=1.0, **options):
+def small(
+    image_size, embedding_size, *, gradients=False, residuals=0, standardization="fixed", keep_probability=1.0,
+    **options
+):
     """Build the network.
 
-    The arguments are `backbones.create`'s, and `gradients`: `OrientedGradients` instead of the first convolution. The
-    options are those of `Blocks`.
+    Args:
+        image_size: at least 32 pixels a side.
+        embedding_size: see `backbones.create`.
+        gradients: `OrientedGradients` instead of the first convolution.
+        residuals: so many residual blocks instead of the second convolution of each stage.
+        standardization: see `backbones.create`.
+        keep_probability: see `backbones.create`.
+        **options: those of `Blocks`; ``drop_path`` if there are residual blocks.
+
+    Raises:
+        ValueError: an image size or an option that cannot work.
     """
-    parts = blocks.Blocks.create("small", options, own=["gradients"], momentum=MOMENTUM)
+    if not isinstance(residuals, int) or residuals < 0:
+        raise ValueError(f"residuals is {residuals!r}; expected a number of blocks, such as 1, or 0 for none.")
+    sums = residuals * len(STAGES[1:])
+    parts = blocks.Blocks.create("small", options, sums, own=["gradients", "residuals"], momentum=MOMENTUM)
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
     x = OrientedGradients(name="Gradients")(x) if gradients else parts.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2)
     for stage, filters in enumerate(STAGES[1:], 2):
         x = parts.conv_bn(x, filters, 3, f"Conv_{stage}a", strides=2)
-        x = parts.conv_bn(x, filters, 3, f"Conv_{stage}b")
+        if residuals:
+            x = _residuals(parts, x, residuals, f"Conv_{stage}")
+        else:
+            x = parts.conv_bn(x, filters, 3, f"Conv_{stage}b")
     x = layers.Flatten(name="Flatten")(x)
     features = parts.bottleneck(x, embedding_size, keep_probability)
     return keras.Model(images, features, name="small")
+
+
+def _residuals(parts, x, count, name):
+    """So many sums of x and two convolutions of it, normalised at the end: [B, H, W, C]."""
+    for block in range(count):
+        inside = f"{name}_{block}"
+        y = parts.conv_bn(x, x.shape[-1], 3, f"{inside}a")
+        y = layers.Conv2D(x.shape[-1], 3, padding="same", use_bias=False, name=f"{inside}b")(y)
+        # A block begins as the identity, https://arxiv.org/abs/1706.02677, 5.1.
+        y = parts.batch_norm(y, f"{inside}b", scale=True, gamma_initializer="zeros")
+        x = parts.residual(x, y, inside)
+    return parts.activate(parts.batch_norm(x, name), f"{name}_Relu")
