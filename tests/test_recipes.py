@@ -35,7 +35,7 @@ PUBLISHED = {
                          "sample_rate": 0.2, "max_nrof_epochs": 20, "weight_decay": 5e-4},
     "triplet_finetune": {"mining": "semi_hard", "people_per_batch": 18, "images_per_person": 5, "batch_size": 90,
                          "optimizer": "MOM", "learning_rate": 0.05},
-    "lfw_view1": {"head": "arcface", "scale": 32.0, "margin": 0.3, "image_size": 96, "jitter": 0.3},
+    "lfw_view1": {"head": "arcface", "scale": 32.0, "margin": 0.3, "image_size": (112, 96), "jitter": 0.3},
     "small_data": {},
 }
 

@@ -35,7 +35,8 @@ def test_activation_and_batch_normalisation(name):
 
 
 @pytest.mark.parametrize(("name", "own", "sums"), [
-    *((name, own, sums) for name, (_, own, sums) in FAMILIES.items() if sums), ("mbf", {"large": True}, 26)])
+    *((name, own, sums) for name, (_, own, sums) in FAMILIES.items() if sums), ("mbf", {"large": True}, 26),
+    ("small", {"residuals": 2}, 6)])
 def test_drop_path_rises_from_the_first_sum_to_the_last(name, own, sums):
     model = backbones.create(name, FAMILIES[name][0], 8, drop_path=0.3, **own)
     expected = np.linspace(0, 0.3, sums)
@@ -68,6 +69,8 @@ def test_batch_normalisation_of_keras_applications(name, epsilons):
     ("mbf", {"epsilon": 0.0}, "epsilon is 0.0; expected more than 0"),
     ("inception_resnet_v1", {"drop_path": 1}, "drop_path is 1; expected at least 0, less than 1"),
     ("iresnet34", {"alpha": 2}, "Backbone 'iresnet34' takes no 'alpha'; it takes activation, drop_path, epsilon, mom"),
+    ("small", {"residuals": -1}, "residuals is -1; expected a number of blocks, such as 1, or 0 for none"),
+    ("small", {"residuals": "one"}, "residuals is 'one'; expected a number of blocks"),
     ("small", {"drop_path": 0.1}, "Backbone 'small' takes no 'drop_path'; it takes activation, epsilon, grad"),
 ])
 def test_wrong_options(name, options, message):
