@@ -85,7 +85,8 @@ def test_loss_gradients_and_state_are_those_of_the_whole_head(two_devices, name,
             np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
         assert numpy(head.penalty(features)) == pytest.approx(numpy(whole.penalty(features)))
     for one, other in zip(head.whole.margin.variables, whole.margin.variables, strict=True):
-        assert numpy(one) == pytest.approx(numpy(other), rel=1e-5)
+        # CurricularFace's is a hundredth of a mean of cosines, which may be near zero.
+        assert numpy(one) == pytest.approx(numpy(other), rel=1e-5, abs=1e-8)
 
 
 def test_outside_of_replicas_it_takes_the_batch_as_it_is(two_devices, monkeypatch):

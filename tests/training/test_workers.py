@@ -36,7 +36,8 @@ def test_together_they_equal_one(kind, count, alone, zygote, tmp_path):
     with np.load(file) as arrays:
         assert set(arrays) == set(alone)
         for name, expected in alone.items():
-            np.testing.assert_allclose(arrays[name], expected, atol=1e-5, rtol=1e-5, err_msg=name)
+            # Sums in another order: after twenty steps one number of all differed by 1.1e-5, with AVX-512.
+            np.testing.assert_allclose(arrays[name], expected, atol=2e-5, rtol=1e-5, err_msg=name)
 
 
 def test_a_single_process_is_the_chief():
