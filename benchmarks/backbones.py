@@ -4,8 +4,8 @@
     python benchmarks/backbones.py --torch_python ~/torch/bin/python
 
 Steps are those of throughput.py, with 512-d, at `--image_size` or the size of `SIZES` or 112 × 112; the ratios are to
-the faster of PyTorch's two memory formats, from medians of `--repeats` processes in turn. Networks that
-torch_networks.py lacks have no ratio.
+the faster of PyTorch's two memory formats, from medians of `--repeats` processes in turn. Networks that neither
+torch_networks.py nor facenet-pytorch has have no ratio.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def row(name, args):
     """A line of the table."""
     args = argparse.Namespace(**{**vars(args), "backbone": name, "image_size": args.image_size or image_size(name)})
     ours, *theirs = throughput.SYSTEMS
-    systems = (ours, *theirs) if name in NETWORKS and args.torch_python else (ours,)
+    systems = (ours, *theirs) if name in (*NETWORKS, *COMPARED) and args.torch_python else (ours,)
     parameters, products = size(name, args.image_size)
     cells = [f"{name:20} {parameters / 1e6:8.2f} {products / 1e9:8.2f}"]
     for task in args.tasks:

@@ -3,8 +3,8 @@
     python benchmarks/export.py [--networks small mobilenet_v1 mbf iresnet18 inception_resnet_v1] [--threads 2]
 
 Keras is `Model.predict` of the network as it was trained; Embedder is ours on the `.keras` file; the exports run in
-`inference.runners`. All embed the same random pixels in batches, in turn, `--rounds` times in one process; rates are
-the best of all rounds, ratios are to Keras' best. int8 is calibrated with drawn faces.
+`inference.runners`, batch after batch. All embed the same random pixels in `--batches` batches, in turn, `--rounds`
+times in one process; rates are the best of all rounds, ratios are to Keras' best. int8 is calibrated with drawn faces.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EXPORTS = {  # file → options of the export
 }
 
 
-def contenders(name, folder, pixels):
+def contenders(name, folder, pixels, batch_size):
     """Label → (function that embeds the pixels, file)."""
     from tf_facenet import backbones
     from tf_facenet.data import drawn
@@ -40,9 +40,10 @@ def contenders(name, folder, pixels):
 
     model = with_statistics(backbones.create(name, pixels.shape[1], 128), pixels[:16])
     save_model(model, folder / "model.keras", {})
-    embedder = Embedder.load(folder / "model.keras", len(pixels))
-    rows = {"Keras predict": (lambda: model.predict(pixels, batch_size=len(pixels), verbose=0), None),
+    embedder = Embedder.load(folder / "model.keras", batch_size)
+    rows = {"Keras predict": (lambda: model.predict(pixels, batch_size=batch_size, verbose=0), None),
             "Embedder": (lambda: embedder.embed(pixels), folder / "model.keras")}
+    parts = np.split(pixels, len(pixels) // batch_size)
     pairs = drawn.draw_pairs(people=8, images=2, size=32, num_folds=2, pairs_per_fold=4)
     for file, options in EXPORTS.items():
         try:
@@ -51,7 +52,7 @@ def contenders(name, folder, pixels):
             print(f"{name} {file}: {error}")
             continue
         runner = runners.load(folder / file)
-        rows[file] = (lambda runner=runner: runner(pixels).numpy(), folder / file)
+        rows[file] = (lambda runner=runner: [runner(part).numpy() for part in parts], folder / file)
     return rows
 
 
@@ -82,9 +83,10 @@ def megabytes(path):
 
 
 def report(name, args):
-    pixels = np.random.default_rng(0).integers(0, 256, (args.batch_size, SIZES[name], SIZES[name], 3), np.uint8)
+    count = args.batch_size * args.batches
+    pixels = np.random.default_rng(0).integers(0, 256, (count, SIZES[name], SIZES[name], 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        rows = contenders(name, pathlib.Path(folder), pixels)
+        rows = contenders(name, pathlib.Path(folder), pixels, args.batch_size)
         rates = {label: [] for label in rows}
         for _ in range(args.rounds + 1):
             for label, (work, _) in rows.items():
@@ -100,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--batch_size", type=int, default=100, help="as in Embedder")
+    parser.add_argument("--batches", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each contender in each round")

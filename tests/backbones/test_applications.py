@@ -1,5 +1,7 @@
 """Networks of keras.applications by name."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -59,15 +61,68 @@ def test_others(name):
     assert model.layers[1].name == "standardize"
 
 
+def count(model, kind):
+    return sum(isinstance(layer, kind) for layer in model.layers)
+
+
+@pytest.mark.parametrize(("name", "activations", "gates"), [  # MobileNetV3's gates are ReLUs themselves
+    ("keras:ConvNeXtTiny", 18, 0), ("keras:EfficientNetV2B0", 55, 0), (SMALL, 32, 9), ("keras:VGG16", 13, 0),
+    ("mobilenet_v1", 27, 0)])
+def test_activation(name, activations, gates):
+    model = backbones.create(name, 64, 8, neck="pool", activation="prelu")
+    assert (count(model, keras.layers.PReLU), count(model, keras.layers.ReLU)) == (activations, gates)
+
+
+@pytest.mark.parametrize(("name", "activation"), [("EfficientNetB0", "swish"), ("VGG16", "relu")])
+def test_the_usual_activation_changes_nothing(name, activation):
+    usual = backbones.create(f"keras:{name}", 32, 8, neck="pool")
+    model = backbones.create(f"keras:{name}", 32, 8, neck="pool", activation=activation)
+    model.set_weights(usual.get_weights())
+    np.testing.assert_array_equal(numpy(model(IMAGES[:, :32, :32])), numpy(usual(IMAGES[:, :32, :32])))
+
+
+def depth(tensor):
+    """Length of the longest way from the pixels to there."""
+    @functools.cache
+    def longest(operation):
+        inputs = [x._keras_history.operation for x in keras.tree.flatten(operation.input)]
+        return 1 + max((longest(x) for x in inputs if x is not operation), default=0)
+
+    return longest(tensor._keras_history.operation)
+
+
+@pytest.mark.parametrize(("name", "sums"), [
+    ("EfficientNetB0", 9), ("MobileNetV2", 10), ("MobileNetV3Small", 6), ("ResNet50", 16), ("ResNet50V2", 16),
+    ("Xception", 12)])
+def test_drop_path(name, sums):
+    """The rates rise from 0; what is left out is the block, never its shortcut."""
+    model = backbones.create(f"keras:{name}", 96, 8, neck="pool", drop_path=0.3)
+    drops = [layer for layer in model.layers if getattr(layer, "noise_shape", None)]
+    np.testing.assert_allclose([layer.rate for layer in drops], np.linspace(0, 0.3, sums)[1:])
+    adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)][1:]
+    for drop, add in zip(drops, adds, strict=True):
+        shortcut, block = add.input
+        assert block._keras_history.operation is drop
+        assert depth(block) > depth(shortcut) + 1
+
+
+def test_drop_path_of_the_network_itself():
+    rates = [layer.rate for layer in backbones.create("keras:EfficientNetB0", 32, 8, neck="pool").layers
+             if getattr(layer, "noise_shape", None)]
+    assert (len(rates), max(rates)) == (9, pytest.approx(0.2 * 14 / 16))
+
+
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("keras:EfficientNetV2", {}, "keras.applications has no 'EfficientNetV2'. Choose one of: EfficientNetV2S, "),
     ("keras:", {}, "keras.applications has no ''. Choose one of: ConvNeXtBase, "),
     ("keras:Model", {}, "keras.applications has no 'Model'"),
     (SMALL, {"neck": "flat"}, "Unknown neck 'flat'. Choose one of: flatten_bn, gdc, pool"),
-    (SMALL, {"window": 7}, f"Backbone '{SMALL}' takes no 'window'; it takes alpha, epsilon, minimalistic, momentum"),
+    (SMALL, {"window": 7}, f"Backbone '{SMALL}' takes no 'window'; it takes activation, alpha, drop_path, epsil"),
     (SMALL, {"weights": "imagenet"}, "takes no 'weights'"),
     (SMALL, {"alpha": "wide"}, "cannot build MobileNetV3Small for images of 48 pixels with options {.*'wide'"),
-    ("keras:VGG16", {"neck": "gdc", "alpha": 1}, "'keras:VGG16' takes no 'alpha'; it takes epsilon, momentum, neck"),
+    ("keras:VGG16", {"neck": "gdc", "alpha": 1}, "'keras:VGG16' takes no 'alpha'; it takes activation, epsilon"),
+    ("keras:NASNetMobile", {"drop_path": 0.1}, "takes no 'drop_path'; it takes activation, epsilon, momentum, neck"),
+    ("keras:ResNet50", {"drop_path": 1}, "drop_path is 1; expected at least 0, less than 1"),
     ("keras:InceptionV3", {}, "keras.applications cannot build InceptionV3 for images of 48 pixels"),
 ])
 def test_mistakes(name, options, message):

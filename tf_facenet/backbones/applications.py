@@ -23,8 +23,10 @@ from tf_facenet.backbones.standardize import Standardize
 from tf_facenet.lookup import check_options, lookup
 
 MINIMUM_SIZE = 32
-NORMALISATION = ("momentum", "epsilon")
 PREPROCESSING = (layers.Rescaling, layers.Normalization)
+ACTIVATIONS = {keras.activations.get(name) for name in ("relu", "relu6", "silu", "hard_silu", "gelu")}
+# Networks of residual blocks, by the beginning of their names: which input of a sum is the block, not its shortcut.
+BLOCK_INPUTS = {"EfficientNet": 0, "MobileNetV2": 1, "MobileNetV3": 1, "ResNet": 1, "Xception": 0}
 # Keywords of keras.applications that are not the user's: they are set here or concern the lost top.
 OURS = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation",
         "include_preprocessing", "dropout", "dropout_rate", "name"}
@@ -42,17 +44,19 @@ def application(
         neck: an entry of `NECKS`.
         standardization: see `backbones.create`.
         keep_probability: see `backbones.create`.
-        **options: ``momentum`` and ``epsilon`` of `Blocks`, the latter the network's own if not given; and what the
-            application takes, such as ``alpha``, the MobileNets' width multiplier.
+        **options: those of `Blocks`, the network's own if not given, but for the momentum; ``drop_path`` only where
+            `BLOCK_INPUTS` knows the sums. And what the application takes, such as ``alpha``, the MobileNets' width
+            multiplier.
 
     Raises:
         ValueError: no such application, neck or option, or images too small for the network.
     """
     function = _application(name)
     takes = set(inspect.signature(function).parameters)
-    check_options(options, {"neck", *NORMALISATION, *takes} - OURS, f"Backbone 'keras:{name}'")
-    normalisation = {key: options.pop(key) for key in NORMALISATION if key in options}
-    parts = blocks.Blocks.create(f"keras:{name}", normalisation)
+    block_input = next((place for prefix, place in BLOCK_INPUTS.items() if name.startswith(prefix)), None)
+    common = {"activation", "momentum", "epsilon", *(["drop_path"] if block_input is not None else [])}
+    check_options(options, {"neck", *common, *takes} - OURS, f"Backbone 'keras:{name}'")
+    given = {key: options.pop(key) for key in common & set(options)}
     if "include_preprocessing" in takes:
         options["include_preprocessing"] = False
     end = lookup(NECKS, neck, "neck")
@@ -62,8 +66,12 @@ def application(
     except (TypeError, ValueError) as error:
         raise ValueError(f"keras.applications cannot build {name} for images of {image_size} pixels with options "
                          f"{options}: {error}") from error
+    sums = sum(isinstance(layer, layers.Add) for layer in keras.Model(images, x).layers)
+    parts = blocks.Blocks.create(f"keras:{name}", given, sums)
     features = parts.bottleneck(end(parts, x), embedding_size, keep_probability)
-    return _tidy(keras.Model(images, features, name=name), {"momentum": parts.momentum, **normalisation})
+    change = _Change(parts, given, block_input)
+    return keras.models.clone_model(
+        keras.Model(images, features, name=name), clone_function=change.clone, call_function=change.call)
 
 
 def _application(name):
@@ -74,24 +82,49 @@ def _application(name):
     return known[name]
 
 
-def _tidy(model, normalisation):
-    """The same network without preprocessing of its own, with fixed names and these options of batch normalisation.
+class _Change:
+    """What becomes of a network's layers: no preprocessing of its own, fixed names, and the options `given`.
 
     Keras numbers layers without a name over the whole process; here they are numbered over the model.
     """
-    numbers = collections.Counter()
 
-    def clone(layer):
+    def __init__(self, parts, given, block_input):
+        self.parts, self.given, self.block_input = parts, given, block_input
+        self.numbers = collections.Counter()
+        self.activated = set()  # names of the layers whose activation is not the network's own
+
+    def clone(self, layer):
+        """The new layer."""
         config = layer.get_config()
         kind = re.sub(r"_\d+$", "", layer.name)
         if kind.replace("_", "") == type(layer).__name__.lower() and not isinstance(layer, Standardize):
-            numbers[kind] += 1
-            config["name"] = f"{kind}_{numbers[kind]}"
+            self.numbers[kind] += 1
+            config["name"] = f"{kind}_{self.numbers[kind]}"
         if isinstance(layer, layers.BatchNormalization):
-            config.update(normalisation)
+            config.update(momentum=self.parts.momentum, epsilon=self.given.get("epsilon", layer.epsilon))
+        if "activation" in self.given and _is_activated(layer):
+            self.activated.add(config["name"])
+            config.update({"activation": "linear"} if "activation" in config else {})
         return type(layer).from_config(config)
 
-    def call(layer, x, *args, **kwargs):
-        return x if isinstance(layer, PREPROCESSING) else layer(x, *args, **kwargs)
+    def call(self, layer, x, *args, **kwargs):
+        """The output of the new layer."""
+        if isinstance(layer, PREPROCESSING):
+            return x
+        if "drop_path" in self.given and isinstance(layer, layers.Add):
+            block, shortcut = x[self.block_input], x[1 - self.block_input]
+            return self.parts.residual(shortcut, block, layer.name.removesuffix("_add"))
+        if "drop_path" in self.given and getattr(layer, "noise_shape", None):  # the network's own
+            return x
+        if layer.name not in self.activated:
+            return layer(x, *args, **kwargs)
+        if isinstance(layer, (layers.Activation, layers.ReLU)):
+            return self.parts.activate(x, layer.name)
+        return self.parts.activate(layer(x), f"{layer.name}_activation")
 
-    return keras.models.clone_model(model, clone_function=clone, call_function=call)
+
+def _is_activated(layer):
+    """Whether it ends in an activation between layers; a gate's sigmoid stays, MobileNetV3's relu6(x + 3) / 6, too."""
+    if isinstance(layer, layers.ReLU):
+        return isinstance(layer.input._keras_history.operation, layers.Layer)
+    return getattr(layer, "activation", None) in ACTIVATIONS
