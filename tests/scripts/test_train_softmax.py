@@ -245,7 +245,7 @@ MISTAKES = {
     "option of another backbone": (["--model_def", "small", "--model_options", "neck=gdc"],
                                    "Backbone 'small' takes no 'neck'; it takes activation, epsilon, gradients"),
     "unknown option of an application": (["--model_def", "keras:VGG16", "--model_options", "alpha=0.5"],
-                                         "Backbone 'keras:VGG16' takes no 'alpha'; it takes epsilon, momentum, neck"),
+                                         "Backbone 'keras:VGG16' takes no 'alpha'; it takes activation, epsilon"),
     "unknown application": (["--model_def", "keras:VGG61"],
                             "keras.applications has no 'VGG61'. Choose one of: VGG19, VGG16"),
     "windows that do not tile": (["--model_def", "swin_t", "--model_options", "window=3"],
