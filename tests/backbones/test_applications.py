@@ -106,6 +106,13 @@ def test_drop_path(name, sums):
         assert depth(block) > depth(shortcut) + 1
 
 
+def test_drop_path_where_sums_are_no_layers():
+    model = backbones.create("keras:ConvNeXtTiny", 32, 8, neck="pool", drop_path=0.3)
+    drops = [layer for layer in model.layers if getattr(layer, "noise_shape", None)]
+    np.testing.assert_allclose([layer.rate for layer in drops], np.linspace(0, 0.3, 18)[1:])
+    assert not any(layer.name.endswith("_identity") for layer in model.layers)
+
+
 def test_drop_path_of_the_network_itself():
     rates = [layer.rate for layer in backbones.create("keras:EfficientNetB0", 32, 8, neck="pool").layers
              if getattr(layer, "noise_shape", None)]

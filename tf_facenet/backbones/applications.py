@@ -26,7 +26,8 @@ MINIMUM_SIZE = 32
 PREPROCESSING = (layers.Rescaling, layers.Normalization)
 ACTIVATIONS = {keras.activations.get(name) for name in ("relu", "relu6", "silu", "hard_silu", "gelu")}
 # Networks of residual blocks, by the beginning of their names: which input of a sum is the block, not its shortcut.
-BLOCK_INPUTS = {"EfficientNet": 0, "MobileNetV2": 1, "MobileNetV3": 1, "ResNet": 1, "Xception": 0}
+BLOCK_INPUTS = {"EfficientNet": 0, "MobileNetV2": 1, "MobileNetV3": 1, "ResNet": 1, "Xception": 0,
+                "ConvNeXt": None}  # whose sums are no layers: a block ends in …_identity, the place for its drop path
 # Keywords of keras.applications that are not the user's: they are set here or concern the lost top.
 OURS = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation",
         "include_preprocessing", "dropout", "dropout_rate", "name"}
@@ -53,8 +54,8 @@ def application(
     """
     function = _application(name)
     takes = set(inspect.signature(function).parameters)
-    block_input = next((place for prefix, place in BLOCK_INPUTS.items() if name.startswith(prefix)), None)
-    common = {"activation", "momentum", "epsilon", *(["drop_path"] if block_input is not None else [])}
+    family = next((prefix for prefix in BLOCK_INPUTS if name.startswith(prefix)), None)
+    common = {"activation", "momentum", "epsilon", *(["drop_path"] if family else [])}
     check_options(options, {"neck", *common, *takes} - OURS, f"Backbone 'keras:{name}'")
     given = {key: options.pop(key) for key in common & set(options)}
     if "include_preprocessing" in takes:
@@ -66,10 +67,10 @@ def application(
     except (TypeError, ValueError) as error:
         raise ValueError(f"keras.applications cannot build {name} for images of {image_size} pixels with options "
                          f"{options}: {error}") from error
-    sums = sum(isinstance(layer, layers.Add) for layer in keras.Model(images, x).layers)
+    sums = sum(isinstance(layer, layers.Add) or _ends_block(layer) for layer in keras.Model(images, x).layers)
     parts = blocks.Blocks.create(f"keras:{name}", given, sums)
     features = parts.bottleneck(end(parts, x), embedding_size, keep_probability)
-    change = _Change(parts, given, block_input)
+    change = _Change(parts, given, BLOCK_INPUTS.get(family))
     return keras.models.clone_model(
         keras.Model(images, features, name=name), clone_function=change.clone, call_function=change.call)
 
@@ -114,6 +115,8 @@ class _Change:
         if "drop_path" in self.given and isinstance(layer, layers.Add):
             block, shortcut = x[self.block_input], x[1 - self.block_input]
             return self.parts.residual(shortcut, block, layer.name.removesuffix("_add"))
+        if "drop_path" in self.given and _ends_block(layer):
+            return self.parts.drop_path(x, layer.name.removesuffix("_identity"))
         if "drop_path" in self.given and getattr(layer, "noise_shape", None):  # the network's own
             return x
         if layer.name not in self.activated:
@@ -121,6 +124,10 @@ class _Change:
         if isinstance(layer, (layers.Activation, layers.ReLU)):
             return self.parts.activate(x, layer.name)
         return self.parts.activate(layer(x), f"{layer.name}_activation")
+
+
+def _ends_block(layer):
+    return isinstance(layer, layers.Activation) and layer.name.endswith("_identity")
 
 
 def _is_activated(layer):

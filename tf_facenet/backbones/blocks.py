@@ -125,6 +125,10 @@ class Blocks:
         """The next sum of the network, x + y: [B, H, W, C]."""
         return residual(x, y, name, next(self.rates))
 
+    def drop_path(self, x, name):
+        """A map [B, H, W, C] before the next sum of the network, where the sum itself is no layer."""
+        return drop_path(x, name, next(self.rates))
+
     def bottleneck(self, x, embedding_size, keep_probability):
         """Dropout, the last linear layer and its normalisation: [B, C] → features [B, D], float32."""
         x = last_linear(dropout(x, keep_probability), embedding_size, "Bottleneck")
@@ -132,13 +136,16 @@ class Blocks:
 
 
 def residual(x, y, name, rate):
-    """Sum of maps x and y, [B, H, W, C]; in training y is left out for a share `rate` of the images.
+    """Sum of maps x and y, [B, H, W, C]; in training y is left out for a share `rate` of the images."""
+    return layers.Add(name=f"{name}_add")([x, drop_path(y, name, rate)])
 
-    Stochastic depth, arXiv:1603.09382; for the other images y is divided by 1 − rate.
+
+def drop_path(x, name, rate):
+    """Maps [B, H, W, C] that in training are 0 for a share `rate` of the images, and x / (1 − rate) for the others.
+
+    Stochastic depth, arXiv:1603.09382.
     """
-    if rate:
-        y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(y)
-    return layers.Add(name=f"{name}_add")([x, y])
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(x) if rate else x
 
 
 def _rates(drop_path, sums):
