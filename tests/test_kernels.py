@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,12 @@ def with_prelu(**kwargs):
     return keras.Model(inputs, layers.PReLU(name="flat_prelu")(layers.Flatten()(x)))
 
 
+def with_border(size=(8, 6), border=((0, 1), (0, 1)), kernel=3, strides=2, **kwargs):
+    inputs = keras.Input((*size, 3))
+    x = layers.ZeroPadding2D(border)(layers.Conv2D(4, 1)(inputs))
+    return keras.Model(inputs, layers.DepthwiseConv2D(kernel, strides, name="depthwise", **kwargs)(x))
+
+
 def pair(network=network, **kwargs):
     plain, fused = network(**kwargs), network(**kwargs)
     random = np.random.default_rng(1)
@@ -33,12 +41,19 @@ def pair(network=network, **kwargs):
     return plain, fused
 
 
+def operations(model):
+    images = np.resize(IMAGES, (4, *model.input_shape[1:]))
+    return tf.function(functools.partial(model, training=True)).get_concrete_function(images).graph.get_operations()
+
+
 def step(model, training=True):
     """Outputs, gradients and weights after two steps."""
+    images = np.resize(IMAGES, (4, *model.input_shape[1:]))
+
     @tf.function
     def gradients():
         with tf.GradientTape() as tape:
-            outputs = model(IMAGES, training=training)
+            outputs = model(images, training=training)
             loss = tf.reduce_mean(tf.abs(outputs - 0.3))
         values = [weight.value for weight in model.trainable_weights]
         return outputs, tape.gradient(loss, values)
@@ -66,6 +81,27 @@ def test_prelu_at_known_points():
     np.testing.assert_array_equal(y[0, 0], [[-1, -4], [0, 0], [3, 3]])
     np.testing.assert_array_equal(to_x[0, 0], [[0.5, 2], [0.5, 2], [1, 1]])  # at 0 the slope of the left
     np.testing.assert_array_equal(to_alpha[0, 0], [-2, -2])
+
+
+@pytest.mark.parametrize("kwargs", [
+    {}, {"use_bias": False, "activation": "relu"}, {"depth_multiplier": 2}, {"border": 1, "strides": 1},
+    {"border": ((0, 1), (1, 1)), "size": (8, 7)}, {"border": 2, "kernel": 5, "size": (7, 5)}], ids=str)
+def test_a_border_is_part_of_the_depthwise_convolution(kwargs):
+    """TensorFlow's "same" puts a row of zeros behind 8 rows, and one on each side of 7."""
+    plain, fused = pair(with_border, **kwargs)
+    for expected, value in zip(step(plain), step(fused), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    sources = [next(each.inputs[0].op.type for each in operations(model) if each.type == "DepthwiseConv2dNative")
+               for model in (plain, fused)]
+    assert sources == ["Pad", "Identity"]
+
+
+@pytest.mark.parametrize("kwargs", [
+    {"size": (None, 6)}, {"size": (7, 6)}, {"border": 1}, {"padding": "same"}, {"strides": 1, "dilation_rate": 2}],
+    ids=str)
+def test_a_border_stays_where_same_has_another(kwargs):
+    _, fused = pair(with_border, **kwargs)
+    assert "call" not in vars(fused.get_layer("depthwise"))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -98,8 +134,7 @@ def test_half_precision_stays_half():
 
 def test_only_one_operation_is_left():
     _, fused = pair()
-    graph = tf.function(lambda x: fused(x, training=True)).get_concrete_function(IMAGES).graph
-    kinds = [operation.type for operation in graph.get_operations()]
+    kinds = [operation.type for operation in operations(fused)]
     assert kinds.count("FusedBatchNormV3") == 1  # flat_bn is Keras' own
     assert kinds.count("SquaredDifference") == 1
 

@@ -4,7 +4,7 @@ from keras import layers
 from keras.ops import convert_to_numpy as numpy
 
 from tf_facenet.backbones.blocks import Scale
-from tf_facenet.backbones.folding import fold_batch_norms
+from tf_facenet.backbones.folding import fold_batch_norms, sole_readers
 
 
 def randomised(model):
@@ -45,6 +45,20 @@ def test_what_cannot_be_folded_stays():
     sum_ = layers.Add(name="sum")([one, shared])
     model = randomised(keras.Model(inputs, sum_))
     check(model, ["in", "first", "with_relu", "after_relu", "two_users", "one", "sum"])
+
+
+def test_layers_called_twice_and_outputs_on_the_way_stay():
+    inputs = keras.Input((6, 5, 4), name="in")
+    conv, relu = layers.Conv2D(4, 3, padding="same", name="conv"), layers.ReLU(name="relu")
+    norms = [layers.BatchNormalization(name=f"norm_{i}") for i in range(2)]
+    x = relu(norms[0](conv(inputs)))
+    x = relu(norms[1](conv(x)))
+    seen = layers.Conv2D(4, 1, name="seen")(x)
+    model = keras.Model(inputs, [seen, layers.BatchNormalization(name="last")(seen)])
+    assert list(sole_readers(model)) == []
+    x = np.random.default_rng(1).standard_normal((2, 6, 5, 4)).astype("float32")
+    for value, expected in zip(fold_batch_norms(randomised(model))(x), model(x), strict=True):
+        np.testing.assert_allclose(numpy(value), numpy(expected), rtol=1e-5)
 
 
 def test_the_folded_layer_computes_as_precisely_as_the_norm():

@@ -1,5 +1,7 @@
 """Batch normalisation folded into the convolutions before it: the same outputs in fewer steps."""
 
+import collections
+
 import keras
 import numpy as np
 from keras import layers
@@ -47,15 +49,25 @@ def fold_batch_norms(model):
 
 def _foldable(model):
     """Pairs of (name of a linear layer, the layer that is the only one to use its output)."""
-    users = {}
+    for layer, reader in sole_readers(model):
+        if type(layer) in _LINEAR and layer.activation is keras.activations.linear and _is_affine(reader):
+            yield layer.name, reader
+
+
+def sole_readers(model):
+    """Pairs of layers, each called once, where nothing but the second uses the output of the first."""
+    readers = collections.defaultdict(list)
     for layer in model.layers:
-        for tensor in keras.tree.flatten(layer.input):
-            users.setdefault(id(tensor), []).append(layer)
-    for layer in model.layers:
-        followers = users.get(id(layer.output), [])
-        linear = type(layer) in _LINEAR and layer.activation is keras.activations.linear
-        if linear and len(followers) == 1 and _is_affine(followers[0]):
-            yield layer.name, followers[0]
+        for node in layer._inbound_nodes:
+            for tensor in node.input_tensors:
+                readers[id(tensor)].append(layer)
+    for tensor in model.outputs:
+        readers[id(tensor)].append(None)
+    once = [layer for layer in model.layers if len(layer._inbound_nodes) == 1]
+    for layer in once:
+        reader, *others = readers[id(layer.output)]
+        if reader in once and not others:
+            yield layer, reader
 
 
 def _is_affine(layer):
