@@ -71,6 +71,8 @@ def test_batch_normalisation_of_keras_applications(name, epsilons):
     ("iresnet34", {"alpha": 2}, "Backbone 'iresnet34' takes no 'alpha'; it takes activation, drop_path, epsilon, mom"),
     ("small", {"residuals": -1}, "residuals is -1; expected a number of blocks, such as 1, or 0 for none"),
     ("small", {"residuals": "one"}, "residuals is 'one'; expected a number of blocks"),
+    ("small", {"scales": 4}, "scales is 4; expected a number of stages from 1 to 3"),
+    ("small", {"scales": "all"}, "scales is 'all'; expected a number of stages"),
     ("small", {"drop_path": 0.1}, "Backbone 'small' takes no 'drop_path'; it takes activation, epsilon, grad"),
 ])
 def test_wrong_options(name, options, message):

@@ -21,3 +21,16 @@ def test_a_stage_has_one_convolution_and_two_for_each_block():
     convolutions = [sum(isinstance(layer, keras.layers.Conv2D) for layer in backbones.create(
         "small", 32, 8, residuals=count).layers) for count in range(3)]
     assert convolutions == [1 + 3 * 2, 1 + 3 * 3, 1 + 3 * 5]
+
+
+def test_the_embedding_sees_the_maps_of_the_last_stages():
+    """Of 32 x 32 pixels a stage makes 8 x 8 x 48, 4 x 4 x 96, 2 x 2 x 192 numbers."""
+    sizes = [8 * 8 * 48, 4 * 4 * 96, 2 * 2 * 192]
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    for scales in (1, 2, 3):
+        model = backbones.create("small", 32, 8, scales=scales)
+        kernel = model.get_layer("Bottleneck").kernel
+        assert kernel.shape == (sum(sizes[-scales:]), 8)
+        before = numpy(model(images))
+        kernel.assign(np.r_[np.zeros((sizes[-scales], 8)), numpy(kernel)[sizes[-scales]:]])
+        assert np.abs(numpy(model(images)) - before).max() > 1e-3, "the first of these stages plays no part"

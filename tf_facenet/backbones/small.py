@@ -17,8 +17,8 @@ MOMENTUM = 0.9
 
 
 def small(
-    image_size, embedding_size, *, gradients=False, residuals=0, standardization="fixed", keep_probability=1.0,
-    **options
+    image_size, embedding_size, *, gradients=False, residuals=0, scales=1, standardization="fixed",
+    keep_probability=1.0, **options
 ):
     """Build the network.
 
@@ -27,6 +27,7 @@ def small(
         embedding_size: see `backbones.create`.
         gradients: `OrientedGradients` instead of the first convolution.
         residuals: so many residual blocks instead of the second convolution of each stage.
+        scales: the embedding sees the maps of so many stages, the last ones (DeepID, CVPR 2014, figure 2: two).
         standardization: see `backbones.create`.
         keep_probability: see `backbones.create`.
         **options: those of `Blocks`; ``drop_path`` if there are residual blocks.
@@ -36,19 +37,28 @@ def small(
     """
     if not isinstance(residuals, int) or residuals < 0:
         raise ValueError(f"residuals is {residuals!r}; expected a number of blocks, such as 1, or 0 for none.")
+    if not isinstance(scales, int) or not 1 <= scales < len(STAGES):
+        raise ValueError(f"scales is {scales!r}; expected a number of stages from 1 to {len(STAGES) - 1}.")
     sums = residuals * len(STAGES[1:])
-    parts = blocks.Blocks.create("small", options, sums, own=["gradients", "residuals"], momentum=MOMENTUM)
+    parts = blocks.Blocks.create("small", options, sums, own=["gradients", "residuals", "scales"], momentum=MOMENTUM)
     images, x = blocks.pixels(image_size, standardization, MINIMUM_SIZE)
     x = OrientedGradients(name="Gradients")(x) if gradients else parts.conv_bn(x, STAGES[0], 5, "Conv_1", strides=2)
+    maps = []
     for stage, filters in enumerate(STAGES[1:], 2):
         x = parts.conv_bn(x, filters, 3, f"Conv_{stage}a", strides=2)
         if residuals:
             x = _residuals(parts, x, residuals, f"Conv_{stage}")
         else:
             x = parts.conv_bn(x, filters, 3, f"Conv_{stage}b")
-    x = layers.Flatten(name="Flatten")(x)
-    features = parts.bottleneck(x, embedding_size, keep_probability)
+        maps.append(x)
+    features = parts.bottleneck(_side_by_side(maps[-scales:]), embedding_size, keep_probability)
     return keras.Model(images, features, name="small")
+
+
+def _side_by_side(maps):
+    """The maps of some stages, each [B, H, W, C], as one vector an image: [B, F]."""
+    vectors = [layers.Flatten(name=f"Flatten_{x.shape[-1]}")(x) for x in maps]
+    return layers.Concatenate(name="Scales")(vectors) if len(vectors) > 1 else vectors[0]
 
 
 def _residuals(parts, x, count, name):
