@@ -29,8 +29,8 @@ def _sum(features, mirrored_features):
 
 
 FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
-# Parts of a batch that are embedded at once: between the operations of one alone the cores wait for each other.
-PARTS = 2
+# Batches that are embedded side by side: between the operations of one alone the cores wait for each other.
+SIDE_BY_SIDE = 2
 
 
 class Embedder:
@@ -42,7 +42,7 @@ class Embedder:
         model: a `keras.Model` (run in inference mode), or a function of TensorFlow operations:
             images [B, H, W, 3] RGB 0..255 → features [B, D], not normalised.
         metadata: dict with at least `image_size`, [H, W].
-        batch_size: images embedded at a time.
+        batch_size: at most so many images go through the network together; two such batches are computed side by side.
         place: where larger images are cropped, see `data.images.crop`.
 
     Raises:
@@ -136,7 +136,7 @@ class Embedder:
         if getattr(samples, "ndim", 1) == 1:
             samples, different, places = _different(samples)
             images = evaluation_batches(
-                samples, self._part_size, self.image_size, place=self.place, rows=different)
+                samples, self._batch_size(len(different)), self.image_size, place=self.place, rows=different)
             dtype = tf.uint8
         else:
             images, places, dtype = self._slices(samples), slice(None), samples.dtype
@@ -144,7 +144,7 @@ class Embedder:
         spec = tf.TensorSpec([None, *self.image_size, 3], dtype)
         embed = self._embed.get_concrete_function(spec, flip)
         parts, done = [], 0
-        for part in in_order(lambda batch: [array.numpy() for array in embed(batch)], images, PARTS):
+        for part in in_order(lambda batch: [array.numpy() for array in embed(batch)], images, SIDE_BY_SIDE):
             parts.append(part)
             done += len(part[1])
             if progress:
@@ -185,16 +185,15 @@ class Embedder:
         return Tags(estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags(),
                     requires_fit=False)
 
-    @property
-    def _part_size(self):
-        return -(-self.batch_size // PARTS)
+    def _batch_size(self, count):
+        return min(self.batch_size, -(-count // SIDE_BY_SIDE))
 
     def _slices(self, images):
         shape, expected = tuple(images.shape), (*self.image_size, 3)
         if shape[1:] != expected:
             raise ValueError(f"The images have the shape {shape}; this network takes N images "
                              f"{expected}. Resize them, or give their paths.")
-        size = self._part_size
+        size = self._batch_size(len(images))
         return (tf.convert_to_tensor(images[start : start + size]) for start in range(0, len(images), size))
 
     def _embeddings_and_norms(self, images, flip):
