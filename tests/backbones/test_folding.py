@@ -47,13 +47,14 @@ def test_what_cannot_be_folded_stays():
     check(model, ["in", "first", "with_relu", "after_relu", "two_users", "one", "sum"])
 
 
-def test_layers_called_twice_and_outputs_on_the_way_stay():
+def test_layers_called_twice_and_maps_that_others_read_stay():
     inputs = keras.Input((6, 5, 4), name="in")
     conv, relu = layers.Conv2D(4, 3, padding="same", name="conv"), layers.ReLU(name="relu")
     norms = [layers.BatchNormalization(name=f"norm_{i}") for i in range(2)]
     x = relu(norms[0](conv(inputs)))
     x = relu(norms[1](conv(x)))
-    seen = layers.Conv2D(4, 1, name="seen")(x)
+    added = layers.Conv2D(4, 1, name="added")(x + 1)
+    seen = layers.Conv2D(4, 1, name="seen")(layers.BatchNormalization(name="norm")(added) + added)
     model = keras.Model(inputs, [seen, layers.BatchNormalization(name="last")(seen)])
     assert list(sole_readers(model)) == []
     x = np.random.default_rng(1).standard_normal((2, 6, 5, 4)).astype("float32")

@@ -57,10 +57,11 @@ def _foldable(model):
 def sole_readers(model):
     """Pairs of layers, each called once, where nothing but the second uses the output of the first."""
     readers = collections.defaultdict(list)
-    for layer in model.layers:
-        for node in layer._inbound_nodes:
+    # Layers, and what is computed between them, which a `Sequential` cannot have.
+    for operation in getattr(model, "operations", model.layers):
+        for node in operation._inbound_nodes:
             for tensor in node.input_tensors:
-                readers[id(tensor)].append(layer)
+                readers[id(tensor)].append(operation)
     for tensor in model.outputs:
         readers[id(tensor)].append(None)
     once = [layer for layer in model.layers if len(layer._inbound_nodes) == 1]
