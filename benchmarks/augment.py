@@ -17,7 +17,7 @@ from tf_facenet.data import augment, images
 
 BATCH, SIZE = 64, 112
 ALL = {name: 1.0 for name in augment.CHANGES} | {"jitter": 0.2}  # which is a strength, not a share
-MIX = {name: 0.1 for name in ALL} | {"jitter": 0.2, "random_affine": True}
+MIX = {name: 0.1 for name in ALL} | {"jitter": 0.2, "random_affine": 1.0}
 
 
 def main():

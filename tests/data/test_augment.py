@@ -16,8 +16,9 @@ from tf_facenet.options import SoftmaxOptions, TripletOptions
 COUNT = 40
 PICTURES = np.stack([picture(96, 80, seed) for seed in range(COUNT)])
 DRAWS = np.random.default_rng(0).random((COUNT, augment.NUM_DRAWS), np.float32)
-SHARES = [name for name in CHANGES if name not in ("random_affine", "jitter")]
-AMOUNTS = {**dict.fromkeys(SHARES, 0.5), "random_affine": True, "jitter": 0.3}
+STRENGTHS = ["random_affine", "jitter"]
+SHARES = [name for name in CHANGES if name not in STRENGTHS]
+AMOUNTS = {**dict.fromkeys(SHARES, 0.5), "random_affine": 1.0, "jitter": 0.3}
 EVERYTHING = Augmentation(random_crop=True, random_flip=True, **AMOUNTS)
 
 
@@ -34,16 +35,15 @@ def batches(count, batch_size=8, **options):
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_flag_switches_one_change(name):
-    flag = [f"--{name}"] if name == "random_affine" else [f"--{name}", "0.5"]
     for cls in (SoftmaxOptions, TripletOptions):
-        assert Augmentation.of(config.parse(cls, [*flag, "--crop", "left"])).changes == [name]
+        assert Augmentation.of(config.parse(cls, [f"--{name}", "0.5", "--crop", "left"])).changes == [name]
         assert Augmentation.of(config.parse(cls, [])) == Augmentation()
     assert Augmentation.of(config.parse(SoftmaxOptions, ["--crop", "left"])).place == (0.5, 0.0)
 
 
-@pytest.mark.parametrize("name", [*SHARES, "jitter"])
+@pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("value", ["-0.1", "1.5"])
-def test_a_share_is_from_zero_to_one(capsys, name, value):
+def test_an_amount_is_from_zero_to_one(capsys, name, value):
     with pytest.raises(SystemExit):
         config.parse(SoftmaxOptions, [f"--{name}={value}"])
     assert f"--{name} is {value}; expected 0.0 to 1.0" in capsys.readouterr().err
@@ -138,17 +138,18 @@ def test_resize_loses_detail_and_keeps_means():
 def test_affine_by_hand():
     image = picture(40, 40)
     centre = [0.5] * 4
-    np.testing.assert_array_equal(augment.affine(image, True, *centre), image)
-    right = augment.affine(image, True, 0.5, 0.5, 0.5, 1.0)  # a twentieth: two pixels
+    np.testing.assert_array_equal(augment.affine(image, 1.0, *centre), image)
+    right = augment.affine(image, 1.0, 0.5, 0.5, 0.5, 1.0)  # a twentieth: two pixels
     np.testing.assert_array_equal(right[:, 2:], image[:, :-2])
     np.testing.assert_array_equal(right[:, :2], np.repeat(image[:, :1], 2, axis=1))
-    down = augment.affine(image, True, 0.5, 0.5, 0.0, 0.5)
+    down = augment.affine(image, 1.0, 0.5, 0.5, 0.0, 0.5)
     np.testing.assert_array_equal(down[:-2], image[2:])
-    larger = augment.affine(image, True, 0.5, 1.0, 0.5, 0.5)
+    larger = augment.affine(image, 1.0, 0.5, 1.0, 0.5, 0.5)
     assert np.abs(larger[15:25, 15:25].astype(int) - cv2.resize(image, (44, 44))[17:27, 17:27]).max() <= 12
-    turned = augment.affine(image, True, 1.0, 0.5, 0.5, 0.5)
-    back = augment.affine(turned, True, 0.0, 0.5, 0.5, 0.5)
+    turned = augment.affine(image, 1.0, 1.0, 0.5, 0.5, 0.5)
+    back = augment.affine(turned, 1.0, 0.0, 0.5, 0.5, 0.5)
     assert np.abs(back[10:30, 10:30].astype(int) - image[10:30, 10:30]).max() <= 6
+    np.testing.assert_array_equal(augment.affine(image, 0.5, 0.5, 0.5, 0.5, 1.0)[:, 1:], image[:, :-1])  # half of that
 
 
 def test_jpeg_is_that_of_the_quality():

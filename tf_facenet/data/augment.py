@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 LUMA = np.array([0.299, 0.587, 0.114])  # grey of red, green and blue (ITU-R BT.601)
-DEGREES, SCALE, SHIFT = 10.0, 0.1, 0.05  # of `affine`: ± angle, ± share, ± share of a side
+DEGREES, SCALE, SHIFT = 10.0, 0.1, 0.05  # of `affine` at strength 1: ± angle, ± share, ± share of a side
 SMALLEST = 0.25  # side that `resize` shrinks to, as share
 SIGMAS = (0.004, 0.016)  # of `blur`, as shares of the height: 0.4 to 1.8 of 112 pixels
 AREAS, ASPECTS = (0.02, 0.2), (0.5, 2.0)  # of the rectangle of `erase`: share of the image, height / width
@@ -27,14 +27,14 @@ QUALITIES = (30, 91)  # of `jpeg`, the last excluded
 class Augmentation:
     """Which random changes images go through, by default none; and where they are cropped if not at random.
 
-    Numbers are shares of the images, that of `jitter` is a strength. `place`: see `images.crop`.
+    Numbers are shares of the images, those of `random_affine` and `jitter` strengths. `place`: see `images.crop`.
     """
 
     random_crop: bool = False
     random_flip: bool = False
     random_rotate: bool = False
     place: tuple = (0.5, 0.5)
-    random_affine: bool = False
+    random_affine: float = 0.0
     random_resize: float = 0.0
     random_blur: float = 0.0
     jitter: float = 0.0
@@ -84,12 +84,12 @@ def _on_a_share(function):
     return changed
 
 
-def affine(image, _, angle, scale, down, right):
+def affine(image, strength, *numbers):
     """Turn, scale and shift an image a little; its edges are repeated outwards."""
     height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), _from(-DEGREES, DEGREES, angle),
-                                     _from(1 - SCALE, 1 + SCALE, scale))
-    matrix[:, 2] += width * _from(-SHIFT, SHIFT, right), height * _from(-SHIFT, SHIFT, down)
+    angle, scale, down, right = (strength * _from(-1, 1, number) for number in numbers)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), DEGREES * angle, 1 + SCALE * scale)
+    matrix[:, 2] += width * SHIFT * right, height * SHIFT * down
     four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # twice as fast as three channels
     turned = cv2.warpAffine(four, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.cvtColor(turned, cv2.COLOR_RGBA2RGB)

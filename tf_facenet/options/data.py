@@ -23,8 +23,8 @@ class DataOptions:
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")
-    random_affine: bool = option(False, "random rotation within ±10°, scale within ±10 %% and shift within ±5 %% after "
-                                 "the crop, without black corners")
+    random_affine: float = option(0.0, "random rotation within ±10°, scale within ±10 %% and shift within ±5 %%, all "
+                                  "times X, after the crop, without black corners")
     random_resize: float = option(0.0, "share of images that are shrunk, to a quarter at least, and enlarged again")
     random_blur: float = option(0.0, "share of images that are blurred by a Gaussian")
     jitter: float = option(0.0, "random factors 1 ± X of brightness, contrast and saturation; 0.2 is usual")
@@ -44,7 +44,8 @@ class DataOptions:
         at_least(self, 1, "batch_size")
         at_least(self, 0, "nrof_preprocess_threads", "filter_min_nrof_images_per_class")
         between(self, 0.0, 100.0, "filter_percentile")
-        between(self, 0.0, 1.0, "random_resize", "random_blur", "jitter", "random_gray", "random_erase", "random_jpeg")
+        between(self, 0.0, 1.0, "random_affine", "random_resize", "random_blur", "jitter", "random_gray",
+                "random_erase", "random_jpeg")
 
 
 @dataclass(kw_only=True)
