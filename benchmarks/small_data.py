@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 import train_softmax
+from benchmarks.apart import check_apart, people_of
 from tf_facenet import data
 from tf_facenet.data import images
 from tf_facenet.data.pairs import read_pairs
@@ -72,18 +73,6 @@ def without(pairs, names):
     kept = ~np.isin(people_of(pairs), names).any(axis=1)
     return dataclasses.replace(pairs, images=pairs.images.reshape(-1, 2)[kept].ravel(), same=pairs.same[kept],
                                folds=pairs.folds[kept])
-
-
-def people_of(pairs):
-    """Names [P, 2] of the people of pairs."""
-    return np.array([Path(path).parent.name for path in pairs.images]).reshape(-1, 2)
-
-
-def check_apart(training, pairs):
-    """Raise ValueError if somebody is both trained on and verified."""
-    both = set(training.names) & set(people_of(pairs).ravel())
-    if both:
-        raise ValueError(f"{', '.join(sorted(both))} are trained on and verified")
 
 
 def train(model, training, folder, more):

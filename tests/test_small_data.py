@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import small_data
+from benchmarks.apart import check_apart, people_of
 from tf_facenet.data.faces import Faces
 from tf_facenet.data.pairs import Pairs
 
@@ -39,11 +40,11 @@ def test_people_are_those_whom_the_pairs_name_least():
 def test_nobody_is_trained_on_and_verified():
     training, _ = small_data.choose(faces(), PAIRS, people=3)
     others = small_data.without(PAIRS, training.names)
-    assert small_data.people_of(others).tolist() == [["ann", "ann"], ["dan", "dan"], ["fay", "gus"], ["gus", "gus"]]
+    assert people_of(others).tolist() == [["ann", "ann"], ["dan", "dan"], ["fay", "gus"], ["gus", "gus"]]
     assert (others.same.tolist(), others.folds.tolist()) == ([True, True, False, True], [0, 1, 0, 1])
-    small_data.check_apart(training, others)
+    check_apart(training, others)
     with pytest.raises(ValueError, match="^bob, cid are trained on and verified$"):
-        small_data.check_apart(training, PAIRS)
+        check_apart(training, PAIRS)
 
 
 def test_nobody_of_lfw_is_either(shared):
@@ -53,5 +54,5 @@ def test_nobody_of_lfw_is_either(shared):
     whole = read_pairs(shared / "data/lfw_protocol/pairs.txt", shared / "data/lfw_112")
     training, probes = small_data.choose(data.load(str(shared / "data/lfw_112")), whole)
     others = small_data.without(whole, training.names)
-    small_data.check_apart(training, others)
+    check_apart(training, others)
     assert (len(training), training.num_classes, len(probes), len(others)) == (100, 20, 312, 5967)
