@@ -79,7 +79,7 @@ def pairs_of(protocol, folder, fold=None):
 
 def crop(image, options):
     """The part of an image that the recipe sees, [H, W, 3]."""
-    height, width = options.image_size
+    height, width = np.broadcast_to(options.image_size, 2)
     top, left = (int(share * (rest - side)) for share, rest, side in zip(
         options.crop, image.shape, (height, width), strict=False))
     return image[top:top + height, left:left + width]
@@ -103,7 +103,11 @@ def epochs(options, pixels, labels, plan, seed):
 
 
 def train(options, pixels, labels, seed):
-    """A backbone with averaged weights, trained on images uint8 [N, H, W, 3] of people [N]."""
+    """A backbone with averaged weights, trained on images uint8 [N, H, W, 3] of people [N].
+
+    Raises:
+        ValueError: the recipe has another optimizer, or terms of the loss, than are known here.
+    """
     import jax
     import keras
 
@@ -112,6 +116,8 @@ def train(options, pixels, labels, seed):
     from tf_facenet.training import schedules
     from tf_facenet.training.trainer import FaceTrainer
 
+    if options.optimizer != "MOM" or options.center_loss_factor or options.prelogits_norm_loss_factor:
+        raise ValueError("expected --optimizer MOM, without center loss and prelogits norm")
     keras.utils.set_random_seed(seed)
     backbone = backbones.create(options.model_def, options.image_size, options.embedding_size,
                                 **options.backbone_options)
