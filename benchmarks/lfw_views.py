@@ -15,7 +15,6 @@ A process trains one network at a time; a network this small leaves most of a GP
 
 import argparse
 import concurrent.futures
-import dataclasses
 import functools
 import multiprocessing
 import os
@@ -71,10 +70,10 @@ def people_for(protocol, fold=None):
 
 def pairs_of(protocol, folder, fold=None):
     """`Pairs` of View 1, or of a fold of View 2."""
-    pairs = read_pairs(Path(protocol, "pairsDevTest.txt" if fold is None else "pairs.txt"), folder)
-    own = pairs.folds == (pairs.folds if fold is None else fold)
-    return dataclasses.replace(pairs, images=pairs.images[np.repeat(own, 2)], same=pairs.same[own],
-                               folds=pairs.folds[own])
+    if fold is None:
+        return read_pairs(Path(protocol, "pairsDevTest.txt"), folder)
+    pairs = read_pairs(Path(protocol, "pairs.txt"), folder)
+    return pairs.select(pairs.folds == fold)
 
 
 def crop(image, options):

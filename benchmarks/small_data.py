@@ -11,7 +11,6 @@ validation rate on the pairs.
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 import tempfile
@@ -70,9 +69,7 @@ def choose(faces, pairs, people=PEOPLE, each=EACH, at_least=AT_LEAST):
 
 def without(pairs, names):
     """The pairs that show none of these people."""
-    kept = ~np.isin(people_of(pairs), names).any(axis=1)
-    return dataclasses.replace(pairs, images=pairs.images.reshape(-1, 2)[kept].ravel(), same=pairs.same[kept],
-                               folds=pairs.folds[kept])
+    return pairs.select(~np.isin(people_of(pairs), names).any(axis=1))
 
 
 def train(model, training, folder, more):

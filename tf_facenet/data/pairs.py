@@ -14,6 +14,7 @@ between, as `pairs_making` writes them. Deliberate differences:
   and reported (facenet meant to, but stopped with an error).
 """
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class Pairs:
 
     def __len__(self):
         return len(self.same)
+
+    def select(self, which):
+        """Keep some pairs: a mask [P] or indices, an array."""
+        return dataclasses.replace(self, images=self.images.reshape(-1, 2)[which].ravel(), same=self.same[which],
+                                   folds=self.folds[which])
 
 
 def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
