@@ -35,7 +35,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from tf_facenet import backbones, data, heads, losses
-from tf_facenet.data import drawn, pairs
+from tf_facenet.data import drawn, pairs, people
 from tf_facenet.evaluation.verification import evaluate
 from tf_facenet.training import optimizers
 from tf_facenet.training.schedules import EpochSchedule
@@ -63,10 +63,9 @@ def pack(args):
         faces, test = drawn.draw(**settings), drawn.draw_pairs(first=1_000_000, **shared)
     else:
         protocol = Path(args.protocol or args.source)
-        lines = (protocol / "peopleDevTrain.txt").read_text().splitlines()
         faces = data.load(args.source)
-        people = np.isin(faces.names, [line.split()[0] for line in lines if line.strip()])
-        faces = faces.select(people[faces.labels]).with_min_images(2)
+        kept = people.listed(protocol / "peopleDevTrain.txt", faces.names)
+        faces = faces.select(kept[faces.labels]).with_min_images(2)
         test = pairs.read_pairs(protocol / "pairsDevTest.txt", args.source)
     used, rows = np.unique(test.images, return_inverse=True)
     jpegs = [sample if isinstance(sample, bytes) else Path(sample).read_bytes() for sample in (*faces.samples, *used)]
