@@ -138,7 +138,7 @@ def train(options, pixels, labels, seed):
 
 
 def averaging(step, limit):
-    """A step that also follows the weights, as `optimizers.WeightAverage` does."""
+    """A step that also follows the weights, as `averages.WeightAverage` does."""
     from jax import numpy as jnp
 
     def averaged(carried, batch):

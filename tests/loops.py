@@ -10,7 +10,7 @@ from tests import tiny
 from tf_facenet import heads, losses
 from tf_facenet.data.batches import untuned
 from tf_facenet.options import SoftmaxOptions
-from tf_facenet.training import distribution, optimizers
+from tf_facenet.training import averages, distribution, optimizers
 from tf_facenet.training.loop import Loop, Stop
 from tf_facenet.training.precision import LossScale
 from tf_facenet.training.trainer import FaceTrainer
@@ -57,7 +57,7 @@ def make_loop(strategy, optimizer="MOM", accumulate=1, loss_scale=None, **option
     with strategy.scope():
         trainer = make_trainer(**options)
         scale = LossScale(loss_scale, patience=3) if loss_scale else None
-        average = optimizers.WeightAverage(trainer.averaged_variables, 0.9)
+        average = averages.WeightAverage(trainer.averaged_variables, 0.9)
         made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
     distribution.prepare(trainer, strategy, BATCH)
     return Loop(trainer, made, strategy, average, accumulate, loss_scale=scale, **execution)

@@ -11,7 +11,7 @@ from tests.loops import Recorder
 from tf_facenet import heads
 from tf_facenet.data.batches import untuned
 from tf_facenet.options import SoftmaxOptions
-from tf_facenet.training import distribution, optimizers, sharding
+from tf_facenet.training import averages, distribution, optimizers, sharding
 from tf_facenet.training.checkpoints import Checkpoints, take_part
 from tf_facenet.training.loop import Loop, Stop
 from tf_facenet.training.precision import LossScale
@@ -53,11 +53,11 @@ def make_loop(strategy, optimizer="MOM", classes=CLASSES, accumulate=1, average=
         head = sharding.create_head(options, classes, strategy)
         head.fill(rows(classes * options.sub_centers))
         trainer = FaceTrainer(backbone, head, weight_decay=1e-2)
-        averages = optimizers.WeightAverage(trainer.averaged_variables, 0.9) if average else None
+        followed = averages.WeightAverage(trainer.averaged_variables, 0.9) if average else None
         scale = LossScale(loss_scale) if loss_scale else None
         made = optimizers.create(options, 0.05)
     distribution.prepare(trainer, strategy, BATCH)
-    return Loop(trainer, made, strategy, averages, accumulate, loss_scale=scale)
+    return Loop(trainer, made, strategy, followed, accumulate, loss_scale=scale)
 
 
 def run(loop, last_step=STEPS):

@@ -9,7 +9,7 @@ import pytest
 from keras.ops import convert_to_numpy as numpy
 
 from tf_facenet.options import SoftmaxOptions
-from tf_facenet.training import optimizers
+from tf_facenet.training import averages, optimizers
 
 CURVATURE = np.array([1.0, 10.0], "float32")
 STEPS = (1, 5, 6, 10)
@@ -34,7 +34,7 @@ KERAS = {
 def descend(optimizer, average_decay=0.0):
     weights = keras.Variable(np.array([1.0, -2.0], "float32"))
     optimizer.build([weights])
-    average = optimizers.WeightAverage([weights], average_decay)
+    average = averages.WeightAverage([weights], average_decay)
     path = []
     for step in range(10):
         average.update(step)
@@ -66,18 +66,6 @@ def test_keras_arithmetic(name):
 def test_average_of_facenet(name, expected):
     _, average = descend(create(name, tf1=True), average_decay=0.9)
     np.testing.assert_allclose(average, expected, atol=2e-6)
-
-
-def test_swap_exchanges_and_restores():
-    weights = keras.Variable(np.zeros(2, "float32"))
-    average = optimizers.WeightAverage([weights], 0.5)
-    weights.assign(np.ones(2, "float32"))
-    average.update(1000)
-    average.swap()
-    np.testing.assert_allclose(numpy(weights), 0.5)
-    average.swap()
-    np.testing.assert_allclose(numpy(weights), 1.0)
-    np.testing.assert_allclose(numpy(average.averages[0]), 0.5)
 
 
 def test_clip_norm_limits_the_whole_gradient():

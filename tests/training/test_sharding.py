@@ -14,7 +14,7 @@ from tests.shards import BATCH, CLASSES, STEPS, WIDTH, arrays, batch, create, ma
 from tf_facenet import config, heads
 from tf_facenet.finite import NonFiniteError
 from tf_facenet.options import SoftmaxOptions
-from tf_facenet.training import optimizers, sharding, spread
+from tf_facenet.training import averages, optimizers, sharding, spread
 from tf_facenet.training.checkpoints import Checkpoints, OtherNetworkError, load, read_arrays
 from tf_facenet.training.trainer import FaceTrainer
 from tf_facenet.training.watch import expected_loss
@@ -254,12 +254,12 @@ def test_the_first_centers_do_not_depend_on_the_number_of_replicas(two_devices, 
 def test_averages_change_places_with_the_shards(two_devices):
     head, whole = create(two_devices)
     with two_devices.scope():
-        average = optimizers.WeightAverage([head.centers], 0.9)
+        average = averages.WeightAverage([head.centers], 0.9)
     head.fill(np.ones((CLASSES, WIDTH), "float32"))
     average.swap()
-    (centers, averages) = head.spread.in_class_order([head.centers, *average.averages])
+    (centers, averaged) = head.spread.in_class_order([head.centers, *average.averages])
     np.testing.assert_array_equal(numpy(centers), numpy(whole.centers))
-    np.testing.assert_array_equal(numpy(averages), 1)
+    np.testing.assert_array_equal(numpy(averaged), 1)
 
 
 def test_fewer_classes_than_devices(two_devices):

@@ -11,7 +11,7 @@ from tf_facenet.data.batches import NO_IMAGE, training_batches
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.files import write_json
 from tf_facenet.finite import NonFiniteError
-from tf_facenet.training import agreement, callbacks, distribution, optimizers, watch
+from tf_facenet.training import agreement, averages, callbacks, distribution, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.history import History
 from tf_facenet.training.loop import Loop, Stop
@@ -82,8 +82,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
 def _loop(trainer, plan, options, strategy):
     with strategy.scope():
         optimizer = optimizers.create(options, plan.learning_rate)
-        average = (optimizers.WeightAverage(trainer.averaged_variables,
-                                            options.moving_average_decay)
+        average = (averages.WeightAverage(trainer.averaged_variables, options.moving_average_decay)
                    if options.moving_average_decay else None)
         return Loop(trainer, optimizer, strategy, average, options.accumulate,
                     loss_scale=LossScale() if options.precision == "float16" else None,

@@ -23,7 +23,7 @@ class Loop:
         trainer: `FaceTrainer`, created in the strategy's scope.
         optimizer: Keras optimizer, created in the scope.
         strategy: a tf.distribute strategy (the default one for a single device).
-        average: `optimizers.WeightAverage` created in the scope, or None.
+        average: `averages.WeightAverage` created in the scope, or None.
         accumulate: micro-batches that a replica splits its batch into.
         loss_scale: `precision.LossScale` created in the scope, or None.
         jit: whether XLA compiles a micro-batch; for one replica.

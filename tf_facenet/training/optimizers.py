@@ -1,10 +1,9 @@
-"""Optimizers with facenet's parameters, and averaged weights."""
+"""Optimizers with facenet's parameters."""
 
 import keras
 from keras import ops
 
 from tf_facenet.lookup import lookup
-from tf_facenet.training import spread
 
 PARAMETERS = {
     "ADAGRAD": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.1, "epsilon": 1e-10}),
@@ -37,14 +36,9 @@ class TF1RMSprop(keras.optimizers.RMSprop):
     a ← ρa + (1 − ρ)g², with a = 1 at the start (Keras: 0); v ← μv + lr·g/√(a + ε); w ← w − v.
     """
 
-    def build(self, variables):
-        """Create the slots; squared gradients start at one."""
-        if self.built:
-            return
-        super().build(variables)
-        for accumulator in self._velocities:
-            for part in spread.components(accumulator):
-                part.assign(ops.ones(part.shape, part.dtype))
+    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+        """Create slots; squared gradients, Keras' "velocity", start at one."""
+        return super().add_optimizer_variables(trainable_variables, name, "ones" if name == "velocity" else initializer)
 
 
 class TF1Momentum(keras.optimizers.SGD):
@@ -67,39 +61,3 @@ TF1_PARAMETERS = {
     "RMSPROP": (TF1RMSprop, PARAMETERS["RMSPROP"][1]),
     "MOM": (TF1Momentum, PARAMETERS["MOM"][1]),
 }
-
-
-class WeightAverage:
-    """Exponential moving average of weights: a ← d·a + (1 − d)·w, d = min(decay, (1+t)/(10+t)).
-
-    The growing decay (TensorFlow 1's ``num_updates``, which facenet uses) makes the average useful
-    from the first epochs on; Keras' own constant 0.9999 would hold mostly the initial weights for
-    10,000 steps.
-
-    Args:
-        variables: trainable Keras variables.
-        decay: the largest decay.
-    """
-
-    def __init__(self, variables, decay):
-        self.variables = list(variables)
-        self.decay = decay
-        self.averages = [spread.copy(variable, "average") for variable in self.variables]
-
-    def update(self, step):
-        """Follow the weights, just before they take optimizer step `step` (the first is 0).
-
-        In facenet nothing ordered the two; its recorded averages are those of the weights before.
-        """
-        step = ops.cast(step, "float32")
-        decay = ops.minimum(self.decay, (1.0 + step) / (10.0 + step))
-        for average, variable in zip(self.averages, self.variables, strict=True):
-            average.assign(decay * average + (1.0 - decay) * variable)
-
-    def swap(self):
-        """Exchange weights and averages; a second call restores both."""
-        for average, variable in zip(self.averages, self.variables, strict=True):
-            for mine, theirs in zip(spread.components(average), spread.components(variable), strict=True):
-                weights = theirs.numpy()
-                theirs.assign(mine)
-                mine.assign(weights)
