@@ -1,13 +1,13 @@
 """How fast a set is read and measured, and what memory it takes.
 
-    python benchmarks/check.py [images]
+    python benchmarks/check.py --images 30000
 
 Drawn faces in files; the larger set names each file several times.
 """
 
+import argparse
 import itertools
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +20,10 @@ from tf_facenet.data.faces import Faces
 FILES = 1000
 
 
-def main(count):
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=30_000, help="of the larger set")
+    count = parser.parse_args().images
     with tempfile.TemporaryDirectory() as folder:
         faces = write(Path(folder))
         many = Faces(np.resize(faces.samples, count), np.resize(faces.labels, count), faces.names)
@@ -44,4 +47,4 @@ def write(folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)
+    main()

@@ -1,14 +1,14 @@
 """Damaged record files at random: each must be read or refused in a line that names it, in little time and memory.
 
-    PYTHONPATH=. python benchmarks/fuzz_records.py 100000 [SEED]
+    PYTHONPATH=. python benchmarks/fuzz_records.py 100000 --seed 0
 
 What is damaged and what is asked of each is in tests/record_mutations.py.
 """
 
+import argparse
 import pathlib
 import resource
 import signal
-import sys
 import tempfile
 
 from tests import record_mutations
@@ -17,9 +17,12 @@ SECONDS = 5  # for one file; then the process is killed
 
 
 def main():
-    count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        refused, accepted = record_mutations.run(count, seed, pathlib.Path(folder), report)
+        refused, accepted = record_mutations.run(args.count, args.seed, pathlib.Path(folder), report)
     print(f"\n{refused} refused, {accepted} read")
 
 
