@@ -1,11 +1,13 @@
 import argparse
 import dataclasses
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tf_facenet import config, options
+from tf_facenet import config, logs, options
+from tf_facenet.cli import export
 from tf_facenet.options import LfwOptions, SoftmaxOptions
 
 FACENET = {  # facenet's train_softmax.py: flag → default; models and data live elsewhere here
@@ -125,6 +127,12 @@ def test_given_names_what_the_user_typed():
     assert config.given(SoftmaxOptions, ["--seed", "666", "--quiet"]) == {"seed", "quiet"}
 
 
+def test_help_says_each_thing_once_and_defaults_as_they_are_typed():
+    text = config.parser(export.Options).format_help()
+    assert text.count(export.Options.__doc__.strip().partition("\n")[0]) == 1
+    assert "(default center)" in text
+
+
 def test_free_on_resume_are_options():
     names = {field.name for field in dataclasses.fields(SoftmaxOptions)}
     assert names >= options.FREE_ON_RESUME
@@ -142,6 +150,34 @@ def test_a_mistake_deeper_down_is_one_line(capsys, monkeypatch):
     monkeypatch.setenv("TF_FACENET_TRACEBACK", "1")
     with pytest.raises(ValueError, match="first line"):
         config.run(main)
+
+
+def test_a_missing_tensorflow_is_one_line(capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
+    with pytest.raises(SystemExit, match="2"):
+        config.run(logs.to_stdout)
+    assert re.search(r": error: \S+ has no tensorflow\. Activate the environment that has it", capfd.readouterr().err)
+
+
+def test_an_interrupt_is_one_line(capsys, monkeypatch):
+    def main():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["tf-facenet"])
+    with pytest.raises(SystemExit) as stopped:
+        config.run(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "tf-facenet: interrupted\n"
+
+
+def test_a_reader_that_has_seen_enough():
+    code = ("from tf_facenet import config\n"
+            "config.run(lambda: [print('line', flush=True) for _ in range(100_000)])")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
+        writer.stdout.readline()
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+    assert writer.returncode == 1
 
 
 @pytest.mark.parametrize("script", ["train_softmax", "validate_on_lfw"])

@@ -140,7 +140,30 @@ def test_a_failure_leaves_the_older_folder(tmp_path, monkeypatch):
     assert names(tmp_path) == before
 
 
+def test_a_link_stays_and_its_folder_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    write_folder(tmp_path / "link", "new")
+    assert names(tmp_path) == ["disk", "disk/deep", "disk/deep/new", "link"]
+
+
+@pytest.mark.parametrize("path", ["/", "."])
+def test_what_cannot_be_replaced_is_refused_before_the_work(path):
+    with pytest.raises(OSError, match=f"name a folder inside it: '{os.path.realpath(path)}'"):
+        write_folder(path, "new")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "名" * 83 + ".png"])
+def test_the_longest_names(tmp_path, name):
+    write(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_errors_name_the_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"Is a directory: '.*/folder'$"):
+        write(tmp_path / "folder", "new")
+    (tmp_path / "folder").rmdir()
     with pytest.raises(OSError, match="No space left on device: '.*report.txt'"), \
             files.atomic_write(tmp_path / "report.txt"):
         raise OSError(errno.ENOSPC, "No space left on device")

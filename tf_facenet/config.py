@@ -9,8 +9,10 @@ of the command line, which what is typed overrides.
 import argparse
 import ast
 import dataclasses
+import inspect
 import os
 import re
+import signal
 import sys
 
 from tf_facenet import recipes
@@ -97,6 +99,7 @@ class _Repeatable(argparse.Action):
 
 
 _PLACES = {"center": (0.5, 0.5), "left": (0.5, 0.0), "right": (0.5, 1.0), "top": (0.0, 0.5), "bottom": (1.0, 0.5)}
+_PLACE_NAMES = {str(shares): name for name, shares in _PLACES.items()}
 _WORDS = {"true": "True", "false": "False", "none": "None"}
 _METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE", scale: "X|auto", settings: "NAME=VALUE,...",
              paths: "PATH", place: "PLACE"}
@@ -111,16 +114,17 @@ class _Parser(argparse.ArgumentParser):
 class _Help(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action):
         shown = action.default not in (None, "", False, argparse.SUPPRESS) and action.option_strings
-        return f"{action.help} (default {action.default})" if shown else action.help
+        default = _PLACE_NAMES.get(str(action.default), action.default)
+        return f"{action.help} (default {default})" if shown else action.help
 
 
 def parser(cls, prog=None):
     """The `argparse` parser of an options class."""
-    made = _Parser(prog=prog, description=cls.__doc__, formatter_class=_Help)
+    made = _Parser(prog=prog, description=inspect.cleandoc(cls.__doc__), formatter_class=_Help)
     for owner in reversed(cls.__mro__):
         fields = [f for f in dataclasses.fields(cls) if f.name in owner.__dict__.get(
             "__annotations__", {})]
-        group = made.add_argument_group(owner.__doc__.rstrip(".")) if fields else made
+        group = made.add_argument_group(owner.__doc__.rstrip(".")) if fields and owner is not cls else made
         for field in fields:
             _add(group, field)
     required = " ".join(action.dest for action in made._get_positional_actions())
@@ -235,15 +239,20 @@ _PLAIN = {bool: (bool,), str: (str,), int: (int,), float: (int, float)}  # type 
 
 
 def run(main):
-    """Call a command's `main`; a user's mistake becomes one line and exit status 2.
+    """Call a command's `main`; a user's mistake becomes one line and exit status 2, Ctrl-C one and 130.
 
+    A reader of the output that has seen enough, such as ``head``, ends the command without a word.
     ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
     """
     try:
         sys.exit(main())
-    except (ValueError, OSError) as error:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+        sys.exit(1)
+    except (ValueError, OSError, KeyboardInterrupt) as error:
         if os.environ.get("TF_FACENET_TRACEBACK"):
             raise
-        message = " ".join(str(error).split())
-        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: error: {message}\n")
-        sys.exit(2)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        message = "interrupted" if interrupted else f"error: {' '.join(str(error).split())}"
+        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {message}\n")
+        sys.exit(128 + signal.SIGINT if interrupted else 2)

@@ -24,6 +24,7 @@ _locks = {}  # path → handle of a file that is locked, open as long as the pro
 # What the standard library and NumPy raise over an archive of arrays that is none, or is damaged.
 DAMAGES = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError, RuntimeError, SyntaxError,
            tokenize.TokenError, zlib.error, zipfile.BadZipFile)
+_KEPT = 180  # bytes of a name that a temporary file keeps, of the 255 that file systems allow
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
 
 
@@ -67,8 +68,9 @@ def atomic_write(path):
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
-    except OSError as error:  # of a file that is open already it does not say which
-        raise error if error.filename or not error.errno else OSError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:  # of a file that is open already it does not say which, of others the temporary name
+        own = error.filename in (None, temporary, str(temporary)) and error.errno
+        raise OSError(error.errno, error.strerror, str(path)) if own else error from error
     finally:
         with contextlib.suppress(OSError):  # its folder is gone, or not writable any more
             temporary.unlink(missing_ok=True)
@@ -79,12 +81,16 @@ def atomic_folder(path):
     """Like `atomic_write` for a folder: gives an empty one, which replaces `path` at the end.
 
     No system call exchanges two folders everywhere, so for one moment between two renames `path`
-    does not exist; it never holds a part of the new folder.
+    does not exist; it never holds a part of the new folder. Of a link, the folder that it leads to is replaced.
 
     Raises:
-        OSError: the folder cannot be written, forced to disk or renamed.
+        OSError: the folder cannot be written, forced to disk or renamed; a file system is mounted there, or it is the
+            working folder.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    if os.path.ismount(path) or path == Path.cwd():
+        raise OSError(errno.EBUSY, "mounted, or the working folder, which cannot be replaced; name a folder inside it",
+                      str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = _temporary(path), _temporary(path)
     temporary.mkdir()
@@ -177,7 +183,8 @@ def _replace_folder(new, path, old):
 
 
 def _temporary(path):
-    return path.with_name(f".tmp-{uuid.uuid4().hex[:12]}-{path.name}")
+    name = os.fsdecode(os.fsencode(path.name)[-_KEPT:])  # its end, which says the format
+    return path.with_name(f".tmp-{uuid.uuid4().hex[:12]}-{name}")
 
 
 def _sync(path):

@@ -34,7 +34,11 @@ def to_stdout(quiet=False):
 
 
 def _import_tensorflow_silently():
-    """Import TensorFlow with the process's stderr closed: its C++ start-up obeys no log level."""
+    """Import TensorFlow with the process's stderr closed: its C++ start-up obeys no log level.
+
+    Raises:
+        OSError: it is not installed.
+    """
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -42,6 +46,9 @@ def _import_tensorflow_silently():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    except ModuleNotFoundError as error:
+        raise OSError(f"{sys.executable} has no {error.name}. Activate the environment that has it "
+                      "(. .venv/bin/activate), or pip install -e .") from None
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -8,7 +8,7 @@ import pytest
 from tests.pictures import encode, exif, picture, with_exif, write
 from tf_facenet.align import crop, folder
 from tf_facenet.align.detect import Detections, Detector
-from tf_facenet.align.recipe import Recipe
+from tf_facenet.align.recipe import Recipe, noted_template
 from tf_facenet.data.pairs import read_pairs
 from tf_facenet.weights.conversion import convert
 
@@ -183,9 +183,41 @@ def test_names_of_any_bytes(tmp_path):
 
 
 def test_images_of_one_name(tmp_path):
-    align(tmp_path, {"ann/1.jpg": JPEG, "ann/1.png": encode(IMAGE), "ann/1.bmp": encode(IMAGE, "BMP")})
-    assert results(tmp_path) == ["ann/1.jpg.png", "ann/1.png", "ann/1.png.png"]
+    align(tmp_path, {"ann/1.jpg": JPEG, "ann/1.png": encode(IMAGE), "ann/2.jpg": JPEG, "ann/2.jpg.png": JPEG})
+    assert results(tmp_path) == ["ann/1.jpg.png", "ann/1.png.png", "ann/2.jpg.png.png", "ann/2.png"]
     assert align(tmp_path, {})[1] == 0
+
+
+def test_an_image_that_comes_later_is_not_taken_for_the_one_of_its_name(tmp_path):
+    align(tmp_path, {"ann/1.jpg": JPEG})
+    assert align(tmp_path, {"ann/1.bmp": encode(picture(80, 60), "BMP")}, image_size=32)[1] == 2
+    assert results(tmp_path) == ["ann/1.bmp.png", "ann/1.jpg.png", "ann/1.png"]
+
+
+def test_boxes_are_noted_before_the_faces(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder, "atomic_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        align(tmp_path, {"ann/1.png": encode(IMAGE)})
+    assert listed(tmp_path) == [f"{tmp_path}/out/ann/1.png 8 0 72 60"]
+
+
+def test_the_folder_notes_how_its_faces_are_cut(tmp_path):
+    Recipe(template="112x96").note(tmp_path / "one")
+    Recipe(template="112x96", batch_size=1).note(tmp_path / "one")
+    Recipe(image_size=160, margin=32).note(tmp_path / "two")
+    with pytest.raises(ValueError, match="one' has faces of template 112x96; these would be of image_size 182, margin"):
+        Recipe().note(tmp_path / "one")
+    assert noted_template([tmp_path / "one"]) == "112x96"
+    assert noted_template([tmp_path / "one", tmp_path / "two"]) == noted_template(["drawn:people=2"]) == ""
+
+
+def test_a_window_is_a_part_of_the_face():
+    whole, part = (Recipe(template="112x112", window=window).cut(IMAGE, Stub._faces(2))[0][0]
+                   for window in (None, (8, 4, 96, 80)))
+    np.testing.assert_array_equal(part, whole[8:104, 4:84])
 
 
 def test_links_in_circles(tmp_path):

@@ -10,6 +10,7 @@ from tests.align.photographs import drawn_photographs
 from tests.pictures import encode, write
 from tf_facenet import cli
 from tf_facenet.align import folder
+from tf_facenet.align.recipe import noted_template
 
 pytest.importorskip("mtcnn")
 
@@ -43,12 +44,14 @@ def test_facenets_crops(photographs, tmp_path, capsys):
     assert (tmp_path / "out/revision_info.txt").read_text().startswith("arguments: ")
     [boxes] = (tmp_path / "out").glob("bounding_boxes_?????.txt")
     assert sum(len(line.split()) == 5 for line in boxes.read_text().splitlines()) == 4
-    assert align(photographs, tmp_path / "out", "--image_size", "60", "--quiet", "--random_order") == 0
+    assert align(photographs, tmp_path / "out", "--image_size", "60", "--margin", "20", "--quiet",
+                 "--random_order") == 0
     assert "of which 4 were aligned before\nNumber of successfully aligned images: 0\n" in capsys.readouterr().out
 
 
 def test_all_faces_on_a_template(photographs, tmp_path, capsys):
     assert align(photographs, tmp_path / "out", "--template", "112x96", "--detect_multiple_faces", "--quiet") == 0
+    assert noted_template([tmp_path / "out"]) == "112x96"
     names = ("ann/1_0.png", "ann/2_0.png", "bob/1_0.png", "bob/two_0.png", "bob/two_1.png")
     assert sizes(tmp_path / "out") == dict.fromkeys(names, (112, 96))
     assert "Number of successfully aligned images: 5\n" in capsys.readouterr().out

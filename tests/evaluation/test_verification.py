@@ -91,8 +91,11 @@ def test_facenet_on_600_generated_pairs():
     assert (report.accuracy, report.accuracy_std) == pytest.approx((.99333333, .00816497), abs=1e-8)
     assert (report.val, report.val_std) == pytest.approx((.99, .01527525), abs=1e-8)
     assert (report.far, report.auc) == pytest.approx((.00333333, .99988889), abs=1e-8)
-    assert evaluate(rows, same, distance="cosine").accuracy == pytest.approx(.99666667, abs=1e-8)
+    plain = evaluate(rows, same, distance="cosine")
+    assert plain.accuracy == pytest.approx(.99666667, abs=1e-8)
     centred = evaluate(rows, same, distance="cosine", subtract_mean=True)
+    assert centred.alone == plain.alone == (plain.threshold, plain.far_threshold)
+    assert centred.threshold != plain.threshold
     assert centred.accuracy == pytest.approx(.99166667, abs=1e-8)
 
 

@@ -69,6 +69,11 @@ def test_no_face_at_all(embedder):
         photographs.embed(embedder, [photograph()] * 2, photographs.recipe(embedder.metadata))
 
 
+def test_no_photograph_that_can_be_read(embedder):
+    with pytest.raises(ValueError, match=r"of the 1 photographs \(cannot be read: .*\). Name files that can be read.$"):
+        photographs.embed(embedder, ["nowhere.jpg"], photographs.recipe(embedder.metadata))
+
+
 def test_embed_with_align(embedder):
     red, blue = (photograph(((1, 0), colors.COLORS[name])) for name in ("Red", "Blue"))
     how = photographs.recipe(embedder.metadata)
@@ -92,5 +97,7 @@ def test_cuts_that_do_not_fit(metadata, align, message):
 
 def test_the_template_of_the_model():
     how = photographs.recipe({"image_size": [112, 96], "template": "112x96"})
-    assert (how.template, how.image_size) == ("112x96", 112)
+    assert (how.template, how.window) == ("112x96", (0, 0, 112, 96))
+    small = {"image_size": [96, 80], "template": "112x96", "options": {"crop": [0.5, 0.0]}}
+    assert photographs.recipe(small).window == (8, 0, 96, 80)
     assert photographs.recipe({"image_size": [112, 112], "template": "112x96"}, "margin").template == ""

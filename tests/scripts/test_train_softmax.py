@@ -43,7 +43,7 @@ def run(tmp_path_factory):
         "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1",
         "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
         "--lfw_distance_metric", "1", "--lfw_use_flipped_images", "--lfw_subtract_mean",
-        "--log_histograms", "--export", "saved_model,onnx,tflite", "--model_options", "batch_norm=true")
+        "--log_histograms", "--template", "112x112", "--export", "saved_model,onnx,tflite", "--model_options", "batch_norm=true")
 
 
 @pytest.mark.parametrize("arguments", [
@@ -115,6 +115,7 @@ def test_the_model_knows_what_it_needs(run):
     assert model.input_shape == (None, 32, 32, 3)
     assert metadata["class_names"][1] == "person_000001"
     assert metadata["standardization"] == "fixed"
+    assert metadata["template"] == "112x112"
     assert metadata["threshold"]["distance"] == "cosine"
     assert metadata["options"]["optimizer"] == "ADAM"
     assert json.loads((run / "metadata.json").read_text())["class_names"] == metadata["class_names"]

@@ -3,14 +3,16 @@
 The files and their names are those of davidsandberg/facenet (src/align/align_dataset_mtcnn.py; MIT): PNG images,
 ``bounding_boxes_<number>.txt``; images whose result exists are skipped, so that work goes on where it stopped, and
 several processes may share it. Deliberate differences: images are decoded as everywhere in this package (upright, any
-depth); files are whole or absent; folders inside a person's folder stay; of two images whose results would have one
-name the second keeps its suffix; several faces of an image are numbered, and its work is done when number 0 exists.
+depth); files are whole or absent; folders inside a person's folder stay; images whose results would have one name keep
+their suffixes; several faces of an image are numbered, and its work is done when number 0 exists.
 """
 
 import functools
 import math
 import os
 import random
+import signal
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -50,15 +52,14 @@ def plan(source, target):
                          "taken for images of the next run; name a folder beside it")
     if os.path.exists(target) and not os.path.isdir(target):
         raise NotADirectoryError(f"{target!r} is a file; expected a folder for the faces, or a new name")
-    work, taken = [], set()
-    for path in read_folder(source).samples:
-        relative = os.path.relpath(path, source)
-        result = os.path.splitext(relative)[0]
-        if result in taken:
-            result = relative
-        taken.add(result)
-        work.append((path, os.path.join(target, result)))
-    return work
+    paths = {os.path.relpath(path, source): path for path in read_folder(source).samples}
+    stems = Counter(os.path.splitext(name)[0] for name in paths)
+
+    def result(name):
+        stem = os.path.splitext(name)[0]
+        return stem if stems[stem] == 1 and stem not in paths else name
+
+    return [(path, os.path.join(target, result(name))) for name, path in paths.items()]
 
 
 def todo(work, recipe):
@@ -101,7 +102,7 @@ def _results(chunks, align, workers, set_up):
         yield from map(align, chunks)
         return
     # TensorFlow does not survive a fork.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=set_up) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(set_up,)) as pool:
         try:
             yield from pool.map(align, chunks)
         except BrokenProcessPool:
@@ -109,6 +110,13 @@ def _results(chunks, align, workers, set_up):
                           "--workers or a smaller --batch_size, and the work goes on where it stopped") from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin(set_up):
+    """Set up a process; Ctrl-C is for the first one, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if set_up:
+        set_up()
 
 
 @functools.cache
@@ -136,9 +144,9 @@ def _align(recipe, target, chunk):
                 files = [_file(result, recipe, number) for number in range(len(cut))]
                 writes.append((files, [face for face, _ in cut]))
                 lines += [f"{file} {' '.join(map(str, box))}" for file, (_, box) in zip(files, cut, strict=True)]
+        if lines:  # before the faces: an image that has its face is not looked at again
+            _append(list_of_boxes, lines)
         pool.starmap(_write, writes)
-    if lines:
-        _append(list_of_boxes, lines)
     return sum(len(files) for files, _ in writes), bad
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.data import TEMPLATES
 
 
 @dataclass(kw_only=True)
@@ -14,7 +15,7 @@ class Options:
     image_size: int = option(182, "side of the faces, without --template")
     margin: int = option(44, "pixels of the photograph added to the width and height of a face, without --template")
     template: str = option("", "turn and scale the faces onto a template, HEIGHTxWIDTH, instead of cutting a square",
-                           choices=("112x112", "112x96"))
+                           choices=TEMPLATES)
     random_order: bool = option(False, "random order, so that several processes or machines can share the work")
     gpu_memory_fraction: float = option(1.0, "share of the GPU's memory for each process")
     detect_multiple_faces: bool = option(False, "all faces of a photograph, numbered, instead of one")
@@ -56,7 +57,8 @@ def run(options):
     work = folder.plan(options.input_dir, options.output_dir)
     target = Path(options.output_dir).expanduser()
     recipe = Recipe(options.image_size, options.margin, options.template,
-                           options.detect_multiple_faces, options.choose, options.min_face_size, options.batch_size)
+                    options.detect_multiple_faces, options.choose, options.min_face_size, options.batch_size)
+    recipe.note(target)
     left = folder.todo(work, recipe)
     if options.random_order:
         random.shuffle(left)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import image_size, option, positional
+from tf_facenet.options.data import TEMPLATES
 
 SHOWN = 6  # names of a list
 
@@ -26,7 +27,7 @@ class Options:
                                   "127.5; imagenet; per_image; none; by default what is usual for it")
     color_order: str = option("RGB", "order in which the original takes the channels; the model file takes RGB",
                               choices=("RGB", "BGR"))
-    template: str = option("", "where faces lie in its images, such as 112x112; by default what is usual for it")
+    template: str = option("", "where faces lie in its images; by default what is usual for it", choices=TEMPLATES)
     data_licence: str = option("", "licence of the data behind the weights; by default the original's terms")
     check: bool = option(False, "compare with the original on random images, if that can be run: ONNX")
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option
+from tf_facenet.options.bounds import at_least
+from tf_facenet.options.data import TEMPLATES
 
-CUTS = ("auto", "margin", "112x112", "112x96")
+CUTS = ("auto", "margin", *TEMPLATES)
 
 
 @dataclass(kw_only=True)
@@ -13,10 +15,15 @@ class EmbeddingOptions:
 
     choose: str = option("central", "which of several faces of a photograph", choices=("central", "largest", "score"))
     margin: int = option(44, "pixels around a face, where it is cut out with a margin")
-    flip: str = option("none", "average with the mirrored image: sum as insightface, concat as facenet",
-                       choices=("none", "sum", "concat"))
+    flip: str = option("none", "use the mirrored image, too: sum adds its features, as insightface; concat appends its "
+                       "embedding, as facenet", choices=("none", "sum", "concat"))
     batch_size: int = option(100, "images per batch")
     quiet: bool = option(False, "no progress bar")
+
+    def __post_init__(self):
+        """Raise ValueError for numbers that cannot be."""
+        at_least(self, 0, "margin")
+        at_least(self, 1, "batch_size")
 
 
 @dataclass(kw_only=True)
@@ -49,7 +56,8 @@ def embed_faces(embedder, faces, options):
     """Embed the images of some people.
 
     Returns:
-        ``(faces, embeddings, quality)``: those that have a face and can be read; the others are named on stdout.
+        ``(faces, embeddings, quality)``: those that have a face and can be read; the others are named on stdout. Rows
+        are those of `Embedder.embed`.
     """
     from tf_facenet.data import check
     from tf_facenet.progress import Progress
@@ -63,13 +71,19 @@ def embed_faces(embedder, faces, options):
     return faces, embeddings, quality
 
 
+def embed_unit(embedder, faces, options):
+    """As `embed_faces`, but rows have norm 1, as those have that thresholds and galleries are of, also with concat."""
+    faces, embeddings, quality = embed_faces(embedder, faces, options)
+    return faces, embeddings / 2**0.5 if options.flip == "concat" else embeddings, quality
+
+
 def embed_files(embedder, files, options):
     """Embed single images.
 
     Returns:
-        ``(files, embeddings, quality)``, as `embed_faces` does.
+        ``(files, embeddings, quality)``, as `embed_unit` does.
     """
-    faces, embeddings, quality = embed_faces(embedder, unnamed(files), options)
+    faces, embeddings, quality = embed_unit(embedder, unnamed(files), options)
     return list(faces.samples), embeddings, quality
 
 

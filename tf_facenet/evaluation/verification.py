@@ -32,6 +32,7 @@ class Report:
         roc: (fpr [T], tpr [T]), mean over the folds at thresholds 0, 0.01, ...
         distances: [P], each pair as its own fold sees it.
         same: [P] bool.
+        alone: (threshold, far_threshold) for two images on their own, from which no mean is subtracted.
         quality: [P] smaller norm of the features of a pair's two images; None if it is not known.
     """
 
@@ -50,6 +51,7 @@ class Report:
     roc: tuple[np.ndarray, np.ndarray]
     distances: np.ndarray
     same: np.ndarray
+    alone: tuple[float, float]
     quality: np.ndarray | None = None
 
     def lines(self):
@@ -148,6 +150,10 @@ def evaluate(
     far_thresholds = metrics.far_thresholds(counts, grid, target_far)
     own = distances[folds % len(distances), np.arange(len(folds))]
     val, far = metrics.rates_at(own, same, folds, far_thresholds)
+    threshold, far_threshold = float(thresholds.mean()), float(far_thresholds.mean())
+    alone = threshold, far_threshold
+    if subtract_mean:
+        alone = evaluate(embeddings, same, distance=distance, target_far=target_far, folds=folds).alone
 
     return Report(
         distance=distance,
@@ -159,12 +165,13 @@ def evaluate(
         target_far=float(target_far),
         auc=metrics.area_under_curve(fpr, tpr),
         eer=metrics.equal_error_rate(fpr, tpr),
-        threshold=float(thresholds.mean()),
-        far_threshold=float(far_thresholds.mean()),
+        threshold=threshold,
+        far_threshold=far_threshold,
         fold_accuracies=accuracies,
         roc=(fpr, tpr),
         distances=own,
         same=same,
+        alone=alone,
     )
 
 

@@ -9,6 +9,7 @@ from tf_facenet.align import crop
 from tf_facenet.align.detect import Detector
 from tf_facenet.align.recipe import Recipe
 from tf_facenet.data import images
+from tf_facenet.data.augment import Augmentation
 
 CHUNK = 32  # photographs in memory together
 
@@ -44,13 +45,21 @@ def recipe(metadata, align="auto", rule="central", margin=44):
     """
     height, width = metadata["image_size"]
     template = metadata["template"] if align == "auto" else align.replace("margin", "")
-    if template and crop.template(template)[1] != (height, width):
-        raise ValueError(f"Faces on the template {template} do not fit a network of {height}x{width} pixels. Choose "
-                         "another --align.")
+    window = _window(metadata, template) if template else None
     if not template and height != width:
         raise ValueError(f"A crop with a margin is a square, and the network takes {height}x{width}. Name the template "
                          "with --align.")
-    return Recipe(height, margin, template, rule=rule)
+    return Recipe(height, margin, template, rule=rule, window=window)
+
+
+def _window(metadata, template):
+    """The part (top, left, height, width) of a template's picture that the network sees, cropped as in training."""
+    (height, width), (rows, columns) = metadata["image_size"], crop.template(template)[1]
+    if height > rows or width > columns:
+        raise ValueError(f"Faces on the template {template} do not fit a network of {height}x{width} pixels. Choose "
+                         "another --align.")
+    down, across = metadata.get("options", {}).get("crop", Augmentation.place)
+    return int(down * (rows - height)), int(across * (columns - width)), height, width
 
 
 def embed(embedder, samples, how, flip="none", progress=None):
@@ -71,9 +80,11 @@ def embed(embedder, samples, how, flip="none", progress=None):
         OSError: the detector is not installed.
     """
     detector, parts, kept, missed = Detector(how.min_face_size, batch_size=how.batch_size), [], [], []
+    readable = 0
     with ThreadPool() as pool:
         for start in range(0, len(samples), CHUNK):
             pictures = pool.map(_read, samples[start:start + CHUNK])
+            readable += sum(isinstance(picture, np.ndarray) for picture in pictures)
             cut = _cut(pictures, detector, how)
             found = [(start + place, face) for place, face in enumerate(cut) if isinstance(face, np.ndarray)]
             missed += [(start + place, face) for place, face in enumerate(cut) if isinstance(face, str)]
@@ -84,8 +95,8 @@ def embed(embedder, samples, how, flip="none", progress=None):
             if progress:
                 progress(min(start + CHUNK, len(samples)))
     if not kept:
-        raise ValueError(f"There is no face in any of the {len(samples)} photographs ({missed[0][1]}). If they show "
-                         "nothing but a face each, use --align none.")
+        remedy = "If they show nothing but a face each, use --align none" if readable else "Name files that can be read"
+        raise ValueError(f"There is no face in any of the {len(samples)} photographs ({missed[0][1]}). {remedy}.")
     embeddings, quality = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Embedded(embeddings, quality, np.array(kept), missed)
 

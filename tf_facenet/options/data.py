@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from tf_facenet.config import image_size, option, paths, place, settings
 from tf_facenet.options.bounds import at_least, between
 
+TEMPLATES = ("112x112", "112x96")  # by name, of `align.crop.TEMPLATES`, which -h does not wait for
+
 
 @dataclass(kw_only=True)
 class DataOptions:
@@ -20,6 +22,9 @@ class DataOptions:
     image_size: image_size = option(160, "side in pixels, or HEIGHTxWIDTH", type=image_size)
     crop: place = option((0.5, 0.5), "where larger images, LFW's too, are cropped: center, left, right, top, bottom, "
                          "or DOWN,ACROSS, shares from 0 to 1", type=place)
+    template: str = option("", "template on which the faces lie, HEIGHTxWIDTH, stored with the model, so that it cuts "
+                           "faces out of photographs alike; by default what tf-facenet align noted in data_dir",
+                           choices=("", *TEMPLATES))
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")

@@ -242,9 +242,9 @@ class Hooks:
         for name in reports:
             self._write_result(name)
         report = next(iter(reports.values()))
+        value, value_at_far = report.alone
         self.metadata["threshold"] = {
-            "distance": report.distance, "value": report.threshold,
-            "far": report.target_far, "value_at_far": report.far_threshold}
+            "distance": report.distance, "value": value, "far": report.target_far, "value_at_far": value_at_far}
 
     def _write_result(self, name):
         """The file lfw_result.txt as facenet has it, of any set."""

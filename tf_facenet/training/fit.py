@@ -5,7 +5,8 @@ import logging
 
 import tensorflow as tf
 
-from tf_facenet import config
+from tf_facenet import config, data
+from tf_facenet.align.recipe import noted_template
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.batches import NO_IMAGE, training_batches
 from tf_facenet.data.in_order import evaluation_batches
@@ -147,7 +148,7 @@ def describe(backbone, faces, options):
         "embedding_size": options.embedding_size,
         "standardization": options.standardization,
         "color_order": "RGB",
-        "template": "",
+        "template": options.template or noted_template(data.split(options.data_dir)),
         "class_names": list(faces.names),
         "threshold": None,
         "options": config.to_dict(options),
