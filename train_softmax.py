@@ -39,10 +39,11 @@ def main(argv=None):
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
         head = sharding.create_head(options, faces.num_classes, strategy)
-        center_loss = losses.CenterLoss(faces.num_classes, options.embedding_size,
-                                        options.center_loss_alfa)
+        center_loss = losses.CenterLoss(
+            faces.num_classes, options.embedding_size,
+            options.center_loss_alfa) if options.center_loss_factor else None
         trainer = FaceTrainer(
-            backbone, head, center_loss if options.center_loss_factor else None,
+            backbone, head, center_loss,
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)

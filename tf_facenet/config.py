@@ -38,10 +38,10 @@ def image_size(text):
     """``160`` or ``112x96`` (height x width) → ``160`` or ``(112, 96)``."""
     if isinstance(text, (list, tuple)):
         text = "x".join(map(str, text))
-    sides = tuple(int(side) for side in str(text).lower().split("x"))
+    sides = [int(side) if side.isdecimal() else 0 for side in str(text).lower().split("x")]
     if len(sides) > 2 or min(sides) < 1:
-        raise ValueError(f"image size {text!r}: expected one positive number or HEIGHTxWIDTH")
-    return sides[0] if len(sides) == 1 else sides
+        raise argparse.ArgumentTypeError(f"{text!r} is no image size: expected one positive number or HEIGHTxWIDTH")
+    return sides[0] if len(sides) == 1 else tuple(sides)
 
 
 def place(text):
@@ -121,9 +121,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def parser(cls, prog=None):
     """The `argparse` parser of an options class."""
     made = _Parser(prog=prog, description=inspect.cleandoc(cls.__doc__), formatter_class=_Help)
+    owners = {name: owner for owner in reversed(cls.__mro__) for name in owner.__dict__.get("__annotations__", {})}
     for owner in reversed(cls.__mro__):
-        fields = [f for f in dataclasses.fields(cls) if f.name in owner.__dict__.get(
-            "__annotations__", {})]
+        fields = [field for field in dataclasses.fields(cls) if owners[field.name] is owner]
         group = made.add_argument_group(owner.__doc__.rstrip(".")) if fields and owner is not cls else made
         for field in fields:
             _add(group, field)
@@ -216,7 +216,8 @@ def load(cls, path):
     values = {renamed.get(name, name): value for name, value in values.items()}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"options file {str(path)!r}: unknown option {unknown[0]!r}")
+        raise ValueError(f"options file {str(path)!r}: unknown option {unknown[0]!r}; expected those of "
+                         f"{getattr(cls, 'SCRIPT', cls.__name__)}")
     try:
         return cls(**{name: _from_json(fields[name], value) for name, value in values.items()})
     except (ValueError, TypeError, argparse.ArgumentTypeError) as error:

@@ -39,7 +39,7 @@ def test_export_on_ones_own_pairs(folder, tmp_path, capsys):
     code, text, _ = status(capsys, "export", folder / "run", tmp_path / "m.tflite", "--quantize", "int8", "--calibrate",
                            folder / "faces", "--pairs", folder / "faces", "--quiet")
     assert code == 0
-    assert "pixels [B, 20, 16, 3] → embeddings [B, 5], norm [B]" in text
+    assert "m.tflite (tflite): pixels [B, 20, 16, 3] → embeddings [B, 5], norm [B]" in text
     assert "Accuracy on 8 pairs: 1.0000 in Keras, 1.0000 exported" in text
     assert "drawn" not in text
     assert Embedder.load(tmp_path / "m.tflite").metadata["template"] == "x"
@@ -67,6 +67,7 @@ def test_larger_images_are_cropped_where_one_says(folder, tmp_path, capsys, plac
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["RUN", "m", "--format", "onnx"], "which is a name for 'saved_model'; expected one that ends in .onnx"),
+    (["RUN", "m.keras"], "Cannot export to 'm.keras', since .keras is no format's ending"),
     (["RUN", "m.onnx", "--quantize", "int8"], "possible are: tflite as float16 or int8"),
     (["RUN", "m", "--format", "coreml"], "Unknown export format 'coreml'"),
     (["none", "m.onnx"], "No model at 'none'"),

@@ -73,12 +73,32 @@ def test_threshold_then_compare(world, run, tmp_path):
     said = run("threshold", model, "all", "--lfw_pairs", pairs, "--far", "0.1")
     stored = load_model(model)[1]["threshold"]
     assert stored["distance"] == "squared-L2"
-    assert said.endswith(f"now stored in {model}: {stored['value']:.4f}\n")
+    assert f"now stored in {model}: {stored['value']:.4f}; " in said
+    assert said.endswith(f" --threshold of compare and identify: {stored['value']**0.5:.4f}\n")
     text = run("compare", model, *reds, blue, "--align", "none")
     assert "0 1  same " in text
     assert "0 2  different" in text
     embeddings = Embedder.load(model).embed([str(path) for path in (*reds, blue)])
     assert f"  {np.linalg.norm(embeddings[0] - embeddings[2]):1.4f}  " in text
+
+
+def test_concat_gives_the_distances_of_unit_rows(world, run, tmp_path):
+    files = [str(world / "all" / name / f"{name}_0001.png") for name in ("Red", "Blue")]
+    rows = Embedder.load(world / "model.keras").embed(files, "concat")
+    own = ("--align", "none", "--flip", "concat")
+    text = run("compare", "model.keras", *files, *own, "--threshold", "1")
+    assert f"0 1  different  {np.linalg.norm(rows[0] - rows[1]) / np.sqrt(2):1.4f}" in text
+    run("enroll", "model.keras", "known", tmp_path / "gallery", *own)
+    identify = ("identify", "model.keras", tmp_path / "gallery", files[0], "--threshold", "0.5", "--align", "none")
+    assert ": Red (0.000)" in run(*identify, "--flip", "concat")
+    with pytest.raises(ValueError, match="numbers, those of the gallery 6. Use the model and the --flip that made"):
+        run(*identify)
+    run("classify", "train", "known", "model.keras", tmp_path / "c.npz", "--flip", "concat", "--unknown_far", "0")
+    text = run("classify", "predict", "known", "model.keras", tmp_path / "c.npz", "--flip", "concat")
+    assert "Accuracy: 1.000" in text
+    run("embed", "model.keras", "all", "-o", tmp_path / "e.npz", "--flip", "concat")  # facenet's rows
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as arrays:
+        np.testing.assert_allclose(np.linalg.norm(arrays["embeddings"], axis=1), np.sqrt(2), rtol=1e-5)
 
 
 def test_cluster(world, run, tmp_path):
@@ -122,8 +142,14 @@ def test_classify_a_split(run, tmp_path):
     assert "Accuracy: " in text
 
 
+def test_classify_a_split_that_leaves_nobody(run, tmp_path):
+    with pytest.raises(ValueError, match="all 3 people: the largest has 6 images, --min_nrof_images_per_class is 20"):
+        run("classify", "train", "known", "model.keras", tmp_path / "c.npz", "--use_split_dataset")
+
+
 def test_enroll_and_identify(world, run, tmp_path):
     gallery = tmp_path / "gallery"
+    gallery.mkdir()  # an empty folder is a new gallery
     assert "has 18 faces of 3 people" in run("enroll", "model.keras", "known", gallery, "--align", "none")
     yellow = world / "all" / "Yellow"
     arguments = ("identify", "model.keras", gallery, yellow / "Yellow_0001.png", world / "all" / "Red" / "Red_0001.png",
@@ -134,6 +160,15 @@ def test_enroll_and_identify(world, run, tmp_path):
     colors.write_people(tmp_path / "more", ("Yellow",), count=2)
     assert "has 20 faces of 4 people" in run("enroll", "model.keras", tmp_path / "more", gallery, "--align", "none")
     assert ": Yellow (0.000)" in run(*arguments).splitlines()[0]
+    for again in ("known", tmp_path / "more"):
+        assert "Added 0 faces of 0 people; " in run("enroll", "model.keras", again, gallery, "--align", "none")
+
+
+def test_enroll_keeps_other_folders(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileNotFoundError, match="is no gallery"):
+        run("enroll", "model.keras", "known", tmp_path, "--align", "none")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_filter(world, run, tmp_path):
@@ -150,6 +185,12 @@ def test_filter(world, run, tmp_path):
     left = without_listed(data.load(world / "all"), tmp_path / "d.csv")
     assert len(left) == 18
     assert max(distances[names.index(name)] for name in left.samples) <= np.sort(distances)[-7] + 1e-6
+
+
+def test_filter_lists_files_only(world, run, tmp_path):
+    with pytest.raises(ValueError, match="in memory and have no names to list"):
+        run("filter", "model.keras", f"{world / 'all'}:drawn:people=2", tmp_path / "d.h5")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_bad_image_is_named_and_skipped(world, run, tmp_path):
@@ -169,6 +210,25 @@ def test_a_bad_image_is_named_and_skipped(world, run, tmp_path):
 def test_mistakes(run, arguments, message):
     with pytest.raises((ValueError, OSError), match=message):
         run(*arguments)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ("filter m.keras all far.csv --drop 5", "'far.csv' is where --drop writes its list; expected an HDF5 file"),
+    ("filter m.keras all far.h5 --drop 100", "--drop is 100.0"),
+    ("filter m.keras all far.h5 --margin -1", "--margin is -1; expected at least 0"),
+    ("compare m.keras a.png --threshold -1", "--threshold is -1.0; expected 0 to 2"),
+    ("compare m.keras a.png --batch_size 0", "--batch_size is 0; expected at least 1"),
+    ("identify m.keras g a.png --threshold nan", "--threshold is nan; expected 0 to 2"),
+    ("identify m.keras g a.png --nearest 0", "--nearest is 0; expected at least 1"),
+    ("identify m.keras g a.png --margin -1", "--margin is -1; expected at least 0"),
+    ("classify train all m.keras c.npz --unknown_far 1.5", "--unknown_far is 1.5; expected 0 to 1"),
+    ("classify train all m.keras c.npz --unknown_far nan", "--unknown_far is nan; expected 0 to 1"),
+])
+def test_numbers_and_names_that_cannot_be(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.run_command(arguments.split())
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_what_belongs_to_another_model(world, run, tmp_path):

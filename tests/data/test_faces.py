@@ -124,3 +124,9 @@ def test_joined_people_count_as_different():
     assert joined.samples.tolist() == ["c0_0", "c1_0", "c1_1", "c0_0", "c0_1", "c0_2", "c0_0"]
     assert joined.labels.tolist() == [0, 1, 1, 2, 2, 2, 3]
     assert joined.names == ["c0", "c1", "c0 (2)", "c0 (3)"]
+
+
+def test_joined_again_all_names_differ():
+    twice = Faces.join([people(1), people(1)])
+    assert twice.names == ["c0", "c0 (2)"]
+    assert Faces.join([twice, people(2), twice]).names == ["c0", "c0 (2)", "c0 (3)", "c0 (4)", "c0 (2) (2)"]

@@ -86,8 +86,10 @@ def test_home_folder(tmp_path, monkeypatch):
 
 
 def test_what_is_no_folder_of_people(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder '.*gone'. Expected a folder with one"):
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*gone'\. Expected a folder with one .* person\.$"):
         read_folder(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*gone'\. Expected a folder with one .*, or 'drawn' for"):
+        data.load(tmp_path / "gone")
     write(tmp_path, {"file.jpg": JPEG, "flat/1.jpg": JPEG, "bare/a/x.txt": b"x"})
     with pytest.raises(NotADirectoryError, match="file.jpg' is a file. Expected a folder with one"):
         read_folder(tmp_path / "file.jpg")

@@ -88,7 +88,7 @@ def test_exif_orientation(orientation, order):
     np.testing.assert_array_equal(images.decode(other_tags), expected)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_exif_orientation_as_pillow_writes_and_reads_it(kind):
     from PIL import Image, ImageOps
     for orientation in range(1, 9):
@@ -115,6 +115,26 @@ def test_exif_is_not_looked_for_in_the_image():
     far = b"\xff\xfe" + (400).to_bytes(2, "big") + bytes(398)
     behind = JPEG[:2] + far + with_exif(JPEG, exif(6))[2:]
     np.testing.assert_array_equal(images.decode(behind), images.decode(JPEG))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_exif_beside_a_colour_profile(kind):
+    from PIL import Image
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    image = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)  # so that the file is large
+    encoded = encode(image, kind, exif=tags, icc_profile=np.random.default_rng(1).bytes(2500))
+    assert len(encoded) > 4096
+    assert encoded.find(b"MM\0*") > 256
+    np.testing.assert_array_equal(images.decode(encoded), np.rot90(images.decode(encode(image, kind)), -1))
+
+
+def test_webp_whose_promised_exif_is_missing():
+    from PIL import Image
+    encoded = encode(IMAGE, "WEBP", exif=Image.Exif().tobytes())
+    broken = encoded.replace(b"MM\0*", b"none") + (b"none" + exif(6, ">")[10:]).ljust(4096, b"\0")
+    assert b"MM\0*" not in broken
+    np.testing.assert_array_equal(images.decode(broken), images.decode(encode(IMAGE, "WEBP")))
 
 
 def test_decode_in_a_saved_model(tmp_path):

@@ -72,9 +72,14 @@ def test_merging_keeps_people_apart_or_joins_those_of_equal_names(tmp_path):
     packing.unpack(tmp_path / "joined", tmp_path / "out", quiet=True)
     assert sorted(files(tmp_path / "out")) == ["ann/00000001.jpg", "bob/00000002.jpg", "bob/00000003.png",
                                                "eve/00000004.png"]
+    write(tmp_path / "three", {"ann/1.gif": FILES["a\nb\t/1\n.gif"]})
+    together = f"{tmp_path / 'two'}:{tmp_path / 'three'}"
+    assert packing.merge([tmp_path / "rec", together], tmp_path / "joined", dedupe=True,
+                         quiet=True).names == ["ann", "bob", "eve"]
     (tmp_path / "rec" / "names.txt").unlink()
     with pytest.raises(ValueError, match=r"--dedupe needs the names of people, and .*train\.rec has no names\.txt"):
-        packing.merge(sources, tmp_path / "joined", dedupe=True, quiet=True)
+        packing.merge([f"{tmp_path / 'two'}:{tmp_path / 'rec' / 'train.rec'}"], tmp_path / "joined", dedupe=True,
+                      quiet=True)
 
 
 def test_an_older_list_of_paths_goes(tmp_path):
@@ -97,6 +102,30 @@ def test_lists_that_lead_out_of_the_folder(packed, line):
     with pytest.raises(ValueError, match=r"train\.lst, line 2: expected a key, a label and a path below a folder"):
         packing.unpack(packed, packed.parent / "out", quiet=True)
     assert not (packed.parent / "out").exists()
+
+
+def test_a_key_that_is_listed_twice(packed):
+    (packed / "train.lst").write_text("1\t0\ta/1.jpg\n2\t1\tb/1.jpg\n1\t1\tb/2.png\n")
+    with pytest.raises(ValueError, match=r"train\.lst, line 3: key 1 occurs twice\. Mend or remove it"):
+        packing.unpack(packed, packed.parent / "out", quiet=True)
+    assert not (packed.parent / "out").exists()
+
+
+@pytest.mark.parametrize("line", ["1\t/data/imgs/0/1.jpg\t0", "0\timgs/0/1.jpg\t3", "1\tC:\\imgs\\1.jpg\t0",
+                                  "1\t/data/1.jpg\t0\t10\t10\t90\t90"])
+def test_the_list_of_a_published_set_is_not_used(packed, caplog, line):
+    (packed / "train.lst").write_text(f"{line}\n" * 3)
+    assert packing.unpack(packed, packed.parent / "out", quiet=True) == 3
+    assert sorted(files(packed.parent / "out")) == ["a/00000001.jpg", "b/00000002.jpg", "b/00000003.png"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{packed}/train.lst is not used: it has the paths that images had where it was made, not their keys"]
+
+
+@pytest.mark.parametrize("line", ["1\t0.000000\t7", "1\t-1.5e-05\t2\tx.jpg"])
+def test_numbers_are_not_taken_for_paths(packed, line):
+    (packed / "train.lst").write_text(f"{line}\n")
+    packing.unpack(packed, packed.parent / "out", quiet=True)
+    assert line.rpartition("\t")[2] in files(packed.parent / "out")
 
 
 @pytest.mark.parametrize("name", ["..", "/x", "a/b", ""])

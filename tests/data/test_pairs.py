@@ -59,6 +59,15 @@ def test_any_other_header_is_skipped(people):
     assert read_pairs(path, people, num_folds=2).folds.tolist() == [0, 0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("first", ["0001 1 2", "0001\t1\t0001\t2", "0001/0001_0001\t0001/0001_0002\t1"])
+def test_a_first_line_that_is_a_pair_is_not_lost(people, first):
+    pairs = read_pairs(write(people, f"\ufeff{first}", *TWELVE[1:4]), people, num_folds=2)
+    assert names(pairs)[:2] == ["0001_0001.png", "0001_0002.png"]
+    assert pairs.same.tolist() == [True, False, False, False]
+    assert pairs.folds.tolist() == [0, 0, 1, 1]
+    assert len(read_pairs(write(people, first), people)) == 1
+
+
 def test_missing_images_keep_the_folds(people):
     (people / "0002" / "0002_0001.png").unlink()
     pairs = read_pairs(write(people, "2 3", *TWELVE, ""), people)

@@ -1,8 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from tf_facenet.data import load, prepare
 from tf_facenet.data.faces import Faces
+from tf_facenet.inference import filtering
 from tf_facenet.options import SoftmaxOptions
 
 
@@ -20,12 +23,22 @@ def test_percentile_is_facenets_find_threshold(percentile, expected):
     assert prepare.distance_percentile(distances, percentile) == pytest.approx(expected, abs=5e-8)
 
 
-def test_only_people(tmp_path):
+def test_only_people(tmp_path, caplog):
     path = tmp_path / "people.txt"
     path.write_text("2\np2\t5\np0\t1\n")
-    chosen = prepare.only_people(faces([2, 3, 4]), path)
+    with caplog.at_level("INFO", "tf_facenet"):
+        chosen = prepare.only_people(faces([2, 3, 4]), path)
     assert chosen.names == ["p0", "p2"]
     assert len(chosen) == 6
+    assert [record.getMessage() for record in caplog.records] == [f"Kept: 2 people whom {path} names"]
+
+
+def test_only_people_says_whom_it_does_not_know(tmp_path, caplog):
+    (tmp_path / "people.txt").write_text("p2\nAl_Gore\nBo\t3\n")
+    with caplog.at_level("INFO", "tf_facenet"):
+        prepare.only_people(faces([2, 3, 4]), tmp_path / "people.txt")
+    assert caplog.messages == [f"Kept: 1 people whom {tmp_path}/people.txt names; nobody has 2 of its names, such as "
+                               "'Al_Gore'"]
 
 
 def test_people_of_another_set_are_left_out(tmp_path, caplog):
@@ -81,6 +94,13 @@ def test_outliers_and_the_classes_they_leave_small(tmp_path):
                              filter_min_nrof_images_per_class=3)
     # p0 lost an image and is small now; p2 was small before and stays, as in facenet.
     assert prepare.without_outliers(data, options).names == ["p1", "p2"]
+
+
+def test_a_filter_file_names_images_by_their_bytes(tmp_path):
+    data = Faces(np.array([os.fsdecode(b"Ren\xe9/1.jpg"), "Ren/2.jpg"], object), np.array([0, 0]), ["Ren"])
+    filtering.write(tmp_path / "filter.h5", data, np.array([0.1, 0.9]))
+    options = SoftmaxOptions(filter_filename=str(tmp_path / "filter.h5"), filter_percentile=60)
+    assert prepare.without_outliers(data, options).samples.tolist() == [data.samples[0]]
 
 
 def test_filter_file_of_other_data(tmp_path):

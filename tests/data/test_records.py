@@ -68,6 +68,8 @@ def test_names_of_people(tmp_path):
     write(tmp_path, (1, 2, b"a"), (2, 0, b"b"))
     (tmp_path / "names.txt").write_bytes(b"a\\nb\r\nunused\ncaf\xe9 \\\\n\n")
     assert data.load(tmp_path).names == ["a\nb", "caf\udce9 \\n"]
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfcaf\xe9\nb\nc\nd\n")  # as editors of Windows save it
+    assert data.load(tmp_path).names[0] == "caf\udce9"
     (tmp_path / "names.txt").write_text("one\ntwo\n")
     with pytest.raises(ValueError, match=r"names\.txt has 2 lines, but .*\.rec has the label 2; expected one line"):
         data.load(tmp_path)

@@ -1,5 +1,7 @@
 """Every picture is a readable PNG with ink on it."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -53,6 +55,15 @@ def test_curves_with_gaps(tmp_path):
     assert ink(tmp_path / "curves.png") > 0.01
     plots.curves({"loss": [3.0, 2.0, float("nan")]}, tmp_path / "loss.png")
     assert cv2.imread(str(tmp_path / "loss.png")).shape[1] * 2 == four_panels[1]
+
+
+@pytest.mark.parametrize("count", [2, 100])
+def test_by_quality_in_a_new_folder(tmp_path, count):
+    path = tmp_path / "new" / "quality.png"
+    few = dataclasses.replace(report(0.5), distances=np.arange(count) % 2, same=np.arange(count) % 2 == 0,
+                              quality=np.linspace(1, 2, count))
+    plots.by_quality(few, path)
+    assert ink(path) > 0.01
 
 
 def test_each_column_has_one_panel():

@@ -106,3 +106,22 @@ def test_command(result, tmp_path, capsys):
                             str(tmp_path / "r.html"), "--quiet"]) == 0
     assert capsys.readouterr().out.endswith(f"Report: {tmp_path / 'r.html'}\n")
     assert "<td>images<td>drawn:people=20" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_command_on_the_pairs_of_the_run(tmp_path, capsys):
+    colors.write_people(tmp_path / "faces", count=3)
+    head, names = "2\t2", list(colors.COLORS)
+    lines = [f"{name}\t1\t{2 + i % 2}\n{name}\t1\t{names[i - 1]}\t2" for i, name in enumerate(names)]
+    (tmp_path / "own.txt").write_text("\n".join([head, *lines]))
+    trained = {"lfw_dir": str(tmp_path / "faces"), "lfw_pairs": "own.txt", "lfw_nrof_folds": 2}
+    model = colors.write_model(tmp_path / "model.keras", options=trained)
+    command = ["report", model, "-o", str(tmp_path / "r.html"), "--quiet"]
+    assert cli.run_command(command) == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<td>Pairs<td>8<" in page
+    assert "<td>Fold 2<" in page
+    assert "<td>Fold 3<" not in page
+    with pytest.raises(OSError, match="No file 'pairs.txt'"):
+        cli.run_command([*command, "--pairs", str(tmp_path / "faces")])
+    with pytest.raises(OSError, match="No file 'other.txt'"):
+        cli.run_command([*command, "--lfw_pairs", "other.txt"])

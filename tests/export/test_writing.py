@@ -31,6 +31,13 @@ def test_formats_that_cannot_be(arguments, message):
         package.format_of(*arguments)
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.pb"])
+def test_endings_of_other_networks(name):
+    assert package.format_of("m.ONNX") == "onnx"
+    with pytest.raises(ValueError, match=f"export to '{name}', since .{name[2:]} is no format's ending; expected"):
+        package.format_of(name)
+
+
 def test_names_of_formats(monkeypatch):
     assert package.check_formats("") == []
     assert package.check_formats(" saved_model,onnx, tflite ") == ["saved_model", "onnx", "tflite"]

@@ -166,13 +166,18 @@ def test_load(model, embedder, pixels, tmp_path):
 def test_mistakes(embedder, pixels, tmp_path):
     with pytest.raises(ValueError, match="Unknown flip 'both'. Choose one of: concat, none, sum."):
         embedder.embed(pixels, "both")
-    for nothing in ([], np.zeros((0, *SIZE, 3)), "face.jpg", b"jpeg"):
+    for nothing in ([], np.zeros((0, *SIZE, 3)), "face.jpg", b"jpeg", tmp_path):
         with pytest.raises(ValueError, match="expected a list of at least one path or image"):
             embedder.embed(nothing)
     with pytest.raises(ValueError, match=r"\(7, 16, 20, 3\); .* takes N images \(20, 16, 3\)"):
         embedder.embed(pixels.transpose(0, 2, 1, 3))
     with pytest.raises(ValueError, match=r"shape \(20, 16, 3\)"):
         embedder.embed(pixels[0])
+    with pytest.raises(ValueError, match=r"list with ndarray: .* Stack images to one array .* with np.stack"):
+        embedder.embed([png(pixels[0]), pixels[0]])
+    for arrays in (pixels, list(pixels)):
+        with pytest.raises(ValueError, match="align='auto' got pixels .* must be paths or encoded images"):
+            embedder.embed(arrays, align="auto")
     with pytest.raises(ValueError, match="batch_size is 0; expected at least 1"):
         Embedder(len, {}, batch_size=0)
     with pytest.raises(OSError, match="No model at"):

@@ -91,6 +91,13 @@ def test_people_are_added_without_training():
     assert grown.identify(rows[-1:], 0.5)[0] == ["person 4"]
 
 
+def test_faces_that_it_has_already():
+    rows, names = people(count=5)
+    gallery = Gallery(rows[:100], names[:100])
+    assert gallery.has(rows, names).tolist() == [True] * 100 + [False] * 25
+    assert not gallery.has(rows[:3], ["somebody else"] * 3).any()
+
+
 def test_saved_and_loaded(tmp_path):
     rows, names = people(count=5)
     names[3] = "Zoë\nwith a second line"
@@ -115,7 +122,7 @@ def test_what_is_no_gallery(embeddings, names, message):
 
 def test_faces_of_another_network():
     gallery = Gallery(np.eye(3), ["a", "b", "c"], "one")
-    with pytest.raises(ValueError, match="embeddings of 4 numbers, those of the gallery 3"):
+    with pytest.raises(ValueError, match="of 4 numbers, those of the gallery 3. Use the model and the --flip"):
         gallery.search(np.eye(4))
     with pytest.raises(ValueError, match="made with model one, this is two"):
         gallery.check_model("two")

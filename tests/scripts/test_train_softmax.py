@@ -12,9 +12,10 @@ import tensorflow as tf
 
 import train_softmax
 from tests import process
-from tf_facenet import config
+from tf_facenet import config, losses
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
+from tf_facenet.training.loop import Loop
 
 PEOPLE = "drawn:people=5,images=6,size=32"
 QUICK = ["--model_def", "tests.tiny:create", "--use_fixed_image_standardization",
@@ -43,14 +44,16 @@ def run(tmp_path_factory):
         "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1",
         "--lfw_dir", "drawn:people=20,images=4,size=32,first=50", "--lfw_nrof_folds", "4",
         "--lfw_distance_metric", "1", "--lfw_use_flipped_images", "--lfw_subtract_mean",
-        "--log_histograms", "--template", "112x112", "--export", "saved_model,onnx,tflite", "--model_options", "batch_norm=true")
+        "--log_histograms", "--template", "112x112", "--export", "saved_model,onnx,tflite",
+        "--model_options", "batch_norm=true")
 
 
 @pytest.mark.parametrize("arguments", [
     "arcface --scale 16 --margin 0.3 --sub_centers 2 --sample_rate 0.8 --interclass_filtering_threshold 0.4",
     "adaface --scale auto --easy_margin --margin_warmup_steps 4 --label_smoothing 0.1 --jitter 0.2 --random_erase 0.5",
     "sphereface --margin 4 --annealing --past_pi fallback"])
-def test_margin_heads_train_validate_and_resume(tmp_path, arguments):
+def test_margin_heads_train_validate_and_resume(tmp_path, arguments, monkeypatch):
+    monkeypatch.setattr(losses, "CenterLoss", None)  # its centres would be as large as the head
     options = ["--head", *arguments.split(), "--data_dir", "drawn:people=15,images=5,size=32",
                "--validation_set_split_ratio", "0.2", "--validate_every_n_epochs", "1"]
     run = train(tmp_path / "two", *options)
@@ -59,6 +62,15 @@ def test_margin_heads_train_validate_and_resume(tmp_path, arguments):
     resumed = train(tmp_path / "one", "--resume", str(one), "--max_nrof_epochs", "2")
     for row, again in zip(rows(run), rows(resumed), strict=True):
         assert float(again["loss"] or 0) == pytest.approx(float(row["loss"] or 0), rel=1e-6)
+
+
+def test_no_memory_for_a_step(tmp_path, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(Loop, "run", full)
+    with pytest.raises(OSError, match="out of memory in step 1. Try a smaller --batch_size, .*00000.npz is intact"):
+        train(tmp_path, "--data_dir", PEOPLE)
 
 
 def test_a_loss_that_does_not_fall_is_said(tmp_path, capsys):

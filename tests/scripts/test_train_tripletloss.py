@@ -68,6 +68,13 @@ MISTAKES = {
     "batch larger than the data": (["--people_per_batch", "30"], "needs more than the 36 that 12 people have"),
     "no margin": (["--alpha", "0"], "--alpha is 0.0; expected above 0"),
     "one person a batch": (["--people_per_batch", "1"], "--people_per_batch is 1; expected at least 2"),
+    "facenet's sizes": (["--batch_size", "90", "--people_per_batch", "45", "--images_per_person", "40"],
+                        "are 1800; leave it out, or choose facenet's rounds, --mining offline"),
+    "parts of a batch": (["--accumulate", "2"], "would look for triplets in a part of the batch only"),
+    "parts of triplets": (["--mining", "offline", "--batch_size", "30", "--accumulate", "4"],
+                          "--batch_size is 30; expected a multiple of 12 (1 devices x 4 micro-batches of triplets)"),
+    "distance of the rounds": (["--mining", "offline", "--triplet_distance", "L2"], "selects by squared-L2"),
+    "all frozen": (["--freeze", "*"], "--freeze * leaves nothing to train"),
     "unknown mining": (["--mining", "soft"], "invalid choice: 'soft'"),
 }
 

@@ -49,6 +49,13 @@ def test_the_last_ones_are_kept(tmp_path):
         "checkpoint-000000010.npz", "checkpoint-000000100.npz"]
 
 
+def test_the_new_one_is_kept_beside_a_damaged_one_that_seems_newer(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    (tmp_path / "checkpoint-000000030.npz").write_bytes(b"half")
+    path = checkpoints.save(state(25), 25)
+    assert checkpoints.paths() == [path]
+
+
 def test_a_damaged_one_is_passed_over(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(state(5), 5)

@@ -8,6 +8,7 @@ import pytest
 from tf_facenet import heads
 from tf_facenet.data.faces import Faces
 from tf_facenet.training import cleaning, pretrained
+from tf_facenet.training.checkpoints import Checkpoints
 
 
 def unit(degrees):
@@ -53,6 +54,17 @@ def test_a_new_head_starts_from_the_dominant_centres_by_name(saved):
     head = heads.create("arcface", 2, 2)
     assert pretrained.load_head(head, saved, ["b", "a"])
     np.testing.assert_array_equal(head.centers, [[3, 4], [1, 2]])
+
+
+def test_a_margin_begins_anew_on_known_centres(tmp_path):
+    (tmp_path / "metadata.json").write_text('{"class_names": ["a", "b"]}')
+    old, new = (heads.create("arcface", 2, 2, margin_warmup_steps=9) for _ in range(2))
+    old.margin.warmed.assign(5.0)
+    old.fill(np.ones((2, 2), "float32"))
+    Checkpoints(tmp_path / "checkpoints").save({"model": old.weights}, 1)
+    assert pretrained.load_head(new, tmp_path, ["a", "b"])
+    np.testing.assert_array_equal(new.centers, 1)
+    assert float(new.margin.warmed) == 0
 
 
 def test_people_without_a_centre_leave_the_head_new(saved):

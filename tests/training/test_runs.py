@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tf_facenet.options import SoftmaxOptions
+from tf_facenet.options import SoftmaxOptions, TripletOptions
 from tf_facenet.training import runs
 
 
@@ -50,8 +50,33 @@ def test_resume_with_an_option_that_matters(started):
         resume(started, batch_size=90)
 
 
+def test_faces_that_lie_elsewhere_now(started):
+    assert resume(started, data_dir="/moved")[1].data_dir == "/moved"
+
+
+def test_a_folder_by_another_name(started, monkeypatch):
+    monkeypatch.chdir(started.folder)
+    assert runs.resume(SoftmaxOptions(resume="."), {"resume"})[0] == started
+
+
+def test_only_the_chief_locks_the_folder(started, monkeypatch):
+    taken = []
+    monkeypatch.setattr(runs, "_take", taken.append)
+    for index in (0, 1):
+        monkeypatch.setenv("TF_CONFIG", json.dumps(
+            {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": index}}))
+        resume(started)
+    assert taken == [started.folder]
+
+
+def test_a_run_of_the_other_script(started):
+    with pytest.raises(ValueError, match="unknown option '.*'; expected those of train_tripletloss.py"):
+        runs.resume(TripletOptions(resume=str(started.folder)), {"resume"})
+
+
 def test_a_decay_fixes_the_number_of_epochs(tmp_path):
     run = runs.start(SoftmaxOptions(models_base_dir=str(tmp_path), learning_rate_decay="cosine"))
+    assert resume(run, max_nrof_epochs=500)[0] == run
     with pytest.raises(ValueError, match="the cosine decay of .* ends at epoch 500"):
         resume(run, max_nrof_epochs=3)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.faces import FaceOptions
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import between
 
 
 @dataclass(kw_only=True)
@@ -19,6 +20,11 @@ class Options(FaceOptions):
     nrof_train_images_per_class: int = option(10, "with --use_split_dataset: images of each person that train")
     unknown_far: float = option(0.01, "train: share of strangers' faces that may be taken for known people")
     seed: int = option(666, "seed of the split")
+
+    def __post_init__(self):
+        """Raise ValueError for a share that cannot be."""
+        super().__post_init__()
+        between(self, 0, 1, "unknown_far")
 
 
 def run(options):
@@ -37,7 +43,7 @@ def _train(options, embedder):
 
     faces = _split(options)[0]
     print(f"Number of classes: {faces.num_classes}\nNumber of images: {len(faces)}")
-    faces, embeddings, _ = shared.embed_faces(embedder, faces, options)
+    faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
     print("Training classifier")
     classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
                                   options.unknown_far)
@@ -55,7 +61,7 @@ def _predict(options, embedder):
     classifier = Classifier.load(options.classifier_filename)
     classifier.check_model(embedder.metadata["model_id"])
     faces = _split(options)[1]
-    faces, embeddings, _ = shared.embed_faces(embedder, faces, options)
+    faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
     print(f'Loaded classifier model from file "{options.classifier_filename}"')
     classes, probabilities, similarities = classifier.predict(embeddings)
     known = similarities >= classifier.threshold
@@ -72,6 +78,8 @@ def _split(options):
     """``(training, test)`` images; a folder without people is for prediction only."""
     import os
 
+    import numpy as np
+
     from tf_facenet import data
     from tf_facenet.cli.faces import unnamed
     from tf_facenet.data.folders import image_files
@@ -83,5 +91,9 @@ def _split(options):
     faces = data.load(options.data_dir)
     if not options.use_split_dataset:
         return faces, faces
-    return faces.with_min_images(options.min_nrof_images_per_class).split_first(
-        options.nrof_train_images_per_class, options.seed)
+    enough = faces.with_min_images(options.min_nrof_images_per_class)
+    if not len(enough):
+        raise ValueError(f"--use_split_dataset leaves out all {faces.num_classes} people: the largest has "
+                         f"{np.bincount(faces.labels).max()} images, --min_nrof_images_per_class is "
+                         f"{options.min_nrof_images_per_class}. Pass a smaller one")
+    return enough.split_first(options.nrof_train_images_per_class, options.seed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.faces import PhotographOptions
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import between
 
 
 @dataclass(kw_only=True)
@@ -12,7 +13,12 @@ class Options(PhotographOptions):
 
     model: str = positional("run folder, .keras file or exported model")
     image_files: str = positional("photographs", several=True)
-    threshold: float = option(0.0, "distance below which two are the same person; 0 = the model's own")
+    threshold: float = option(0.0, "Euclidean distance below which two are the same person; 0 = the model's own")
+
+    def __post_init__(self):
+        """Raise ValueError for a distance that cannot be."""
+        super().__post_init__()
+        between(self, 0, 2, "threshold")
 
 
 def run(options):

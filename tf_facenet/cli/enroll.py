@@ -11,7 +11,8 @@ class Options(PhotographOptions):
     """Add people to a gallery, by which tf-facenet identify knows them; nothing is trained."""
 
     model: str = positional("run folder, .keras file or exported model")
-    data_dir: str = positional("folder with one sub-folder of images for each person")
+    data_dir: str = positional("folder with one sub-folder of images for each person; faces that the gallery has are "
+                               "not added again")
     gallery: str = positional("folder of the gallery; made if there is none")
 
 
@@ -25,11 +26,14 @@ def run(options):
     from tf_facenet import data
     from tf_facenet.inference.gallery import Gallery
 
-    model_id, gallery = embedder.metadata["model_id"], None
-    if Path(options.gallery).exists():
+    model_id, gallery, path = embedder.metadata["model_id"], None, Path(options.gallery)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
         gallery = Gallery.load(options.gallery)
         gallery.check_model(model_id)
-    faces, embeddings, _ = shared.embed_faces(embedder, data.load(options.data_dir), options)
+    faces, embeddings, _ = shared.embed_unit(embedder, data.load(options.data_dir), options)
+    if gallery:
+        new = ~gallery.has(embeddings, [faces.names[label] for label in faces.labels])
+        faces, embeddings = faces.select(new), embeddings[new]
     names = [faces.names[label] for label in faces.labels]
     gallery = gallery.with_people(embeddings, names) if gallery else Gallery(embeddings, names, model_id)
     gallery.save(options.gallery)

@@ -35,7 +35,7 @@ def run(options):
 
     logs.to_stdout(options.quiet)
     from tf_facenet.data.pairs import load_pairs
-    from tf_facenet.export import writing
+    from tf_facenet.export import format_of, writing
     from tf_facenet.inference.model_file import load_model
 
     model, metadata = load_model(options.model)
@@ -45,7 +45,7 @@ def run(options):
     proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,
                            calibrate=options.calibrate, place=options.crop, quiet=options.quiet)
     height, width = metadata["image_size"]
-    print(f"Exported {options.model} to {options.out}: pixels [B, {height}, {width}, 3] → "
+    print(f"Exported {options.model} to {options.out} ({format_of(options.out)}): pixels [B, {height}, {width}, 3] → "
           f"embeddings [B, {metadata['embedding_size']}], norm [B]")
     print(f"Largest difference to Keras: {proof.difference:.1e}")
     print(f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")

@@ -17,9 +17,13 @@ class Options(FaceOptions):
                          "--exclude_file")
 
     def __post_init__(self):
-        """Raise ValueError for a percentage that cannot be."""
+        """Raise ValueError for a percentage that cannot be, or a list that would replace the file."""
+        super().__post_init__()
         if not 0 <= self.drop < 100:
             raise ValueError(f"--drop is {self.drop}; expected a percentage from 0 to below 100")
+        if self.drop and self.data_file_name.lower().endswith(".csv"):
+            raise ValueError(f"{self.data_file_name!r} is where --drop writes its list; expected an HDF5 file that "
+                             "does not end in .csv, such as distances.h5")
 
 
 def run(options):
@@ -35,7 +39,9 @@ def run(options):
     from tf_facenet.files import write_csv
     from tf_facenet.inference import filtering
 
-    faces, embeddings, _ = shared.embed_faces(embedder, data.load(options.dataset_dir), options)
+    faces = data.load(options.dataset_dir)
+    filtering.check_names(faces)
+    faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
     distances = filtering.distances_to_means(embeddings, faces.labels, faces.num_classes)
     filtering.write(options.data_file_name, faces, distances)
     print(f"Distances of {len(faces)} images to the means of {faces.num_classes} people: {options.data_file_name}")

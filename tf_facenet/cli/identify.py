@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.faces import PhotographOptions
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import at_least, between
 
 
 @dataclass(kw_only=True)
@@ -13,8 +14,14 @@ class Options(PhotographOptions):
     model: str = positional("the model that the gallery was made with")
     gallery: str = positional("folder that tf-facenet enroll wrote")
     image_files: str = positional("photographs, or folders of them", several=True)
-    threshold: float = option(0.0, "distance from which on a face is unknown; 0 = the model's own")
+    threshold: float = option(0.0, "Euclidean distance from which on a face is unknown; 0 = the model's own")
     nearest: int = option(1, "nearest faces shown")
+
+    def __post_init__(self):
+        """Raise ValueError for numbers that cannot be."""
+        super().__post_init__()
+        between(self, 0, 2, "threshold")
+        at_least(self, 1, "nearest")
 
 
 def run(options):

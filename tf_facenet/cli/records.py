@@ -51,7 +51,7 @@ def verify(options):
     """Read everything and list what is wrong; that there is something is an error."""
     from tf_facenet import logs
 
-    logs.to_stdout(options.quiet)  # the only action that needs TensorFlow
+    logs.to_stdout(options.quiet)  # only this action and `bin` need TensorFlow
     from tf_facenet.data import inspection, packing
 
     path = packing.existing(options.paths[0])
@@ -65,9 +65,13 @@ def verify(options):
 
 def bin_(options):
     """Write the pairs of a folder as a verification set."""
-    from tf_facenet.data import bins, pairs
+    from tf_facenet import logs
+
+    logs.to_stdout(options.quiet)
+    from tf_facenet.data import bins, pairs, prepare
 
     found = pairs.load_pairs(options.paths[0], options.lfw_pairs)
+    prepare.check_pairs(found, options.quiet)
     bins.write_bin(options.paths[1], found)
     print(f"{len(found):,} pairs: {options.paths[1]}")
     if found.missing:

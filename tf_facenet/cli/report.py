@@ -12,8 +12,9 @@ class Options:
     model: str = positional("run folder, .keras file or exported model")
     pairs: str = option("", "folder of aligned faces, a .bin set, or drawn[:people=...]; default the run's --lfw_dir "
                         "or drawn faces")
-    lfw_pairs: str = option("pairs.txt", "file of the pairs, also looked for in and beside the folder")
-    lfw_nrof_folds: int = option(10, "folds of the cross-validation")
+    lfw_pairs: str = option("", "file of the pairs, also looked for in and beside the folder; default pairs.txt, or "
+                            "without --pairs the run's")
+    lfw_nrof_folds: int = option(0, "folds of the cross-validation; default 10, or without --pairs the run's")
     distance_metric: int = option(1, "0 = squared Euclidean, 1 = cosine", choices=(0, 1))
     flip: str = option("sum", "what the mirrored image's embedding is for", choices=("none", "concat", "sum"))
     output: str = option("report.html", "page to write", short="o")
@@ -33,7 +34,9 @@ def run(options):
 
     trained = embedder.metadata["options"]
     where = options.pairs or trained.get("lfw_dir") or "drawn:people=200,images=10,first=1000000"
-    pairs = load_pairs(where, options.lfw_pairs, options.lfw_nrof_folds)
+    own = {} if options.pairs else trained
+    pairs = load_pairs(where, options.lfw_pairs or own.get("lfw_pairs") or "pairs.txt",
+                       options.lfw_nrof_folds or own.get("lfw_nrof_folds") or 10)
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         report = verification.verify(embedder, pairs, options.flip, bar.update,
                                      distance=tuple(metrics.DISTANCES)[options.distance_metric])

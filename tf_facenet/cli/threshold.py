@@ -41,4 +41,5 @@ def run(options):
     write_metadata(options.model, {"threshold": chosen})
     print(f"Validation rate: {report.val:2.5f}+-{report.val_std:2.5f} @ FAR={report.far:2.5f}")
     print(f"Squared distance below which two faces are the same person's, now stored in {options.model}: "
-          f"{report.far_threshold:.4f}")
+          f"{report.far_threshold:.4f}; as Euclidean distance, for --threshold of compare and identify: "
+          f"{report.far_threshold**0.5:.4f}")

@@ -28,7 +28,13 @@ def load(path):
     if path.partition(":")[0] == "drawn":
         return _draw(path)
     file = records.record_file(path)
-    return records.read_faces(file) if file else folders.read_folder(path)
+    if file:
+        return records.read_faces(file)
+    folder = os.path.expanduser(path)
+    if not os.path.exists(folder):
+        raise FileNotFoundError(f"no folder {folder!r}. Expected a folder with one sub-folder for each person, or "
+                                "'drawn' for faces drawn by the package.")
+    return folders.read_folder(folder)
 
 
 def split(path):

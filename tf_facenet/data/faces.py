@@ -48,16 +48,19 @@ class Faces:
     def join(cls, parts):
         """All images of several `Faces`, whose people count as different.
 
-        The later of two equal names gets a number, "name (2)": sets that number their people use
-        the same numbers for different ones.
+        The later of two equal names gets the first number that is free, "name (2)": sets that number
+        their people use the same numbers for different ones.
         """
         shifts = np.cumsum([0] + [part.num_classes for part in parts[:-1]])
         labels = [part.labels + shift for part, shift in zip(parts, shifts, strict=True)]
-        names, seen = [], Counter()
+        names, seen = {}, Counter()
         for name in (name for part in parts for name in part.names):
-            seen[name] += 1
-            names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-        return cls(Samples.join([part.samples for part in parts]), np.concatenate(labels), names)
+            free = name
+            while free in names:
+                seen[name] += 1
+                free = f"{name} ({seen[name] + 1})"
+            names[free] = None
+        return cls(Samples.join([part.samples for part in parts]), np.concatenate(labels), list(names))
 
     def select(self, which):
         """Keep some images; people without any go, and the others are numbered anew.

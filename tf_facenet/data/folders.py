@@ -74,8 +74,7 @@ def image_files(root):
 
 def _people(root):
     if not os.path.exists(root):
-        raise FileNotFoundError(f"no folder {root!r}. Expected a folder with one sub-folder for "
-                                "each person, or 'drawn' for faces drawn by the package.")
+        raise FileNotFoundError(f"no folder {root!r}. Expected a folder with one sub-folder for each person.")
     if not os.path.isdir(root):
         raise NotADirectoryError(f"{root!r} is a file. Expected a folder with one sub-folder for "
                                  "each person.")

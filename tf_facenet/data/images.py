@@ -13,10 +13,13 @@ import tensorflow as tf
 
 from tf_facenet.data import headers, samples
 
-# EXIF data begins with a TIFF header, in JPEG after "Exif\0\0", in PNG after "eXIf", and stands at
-# the start of a file. Only so many bytes are searched for its beginning, and for the orientation.
-_EXIF = r"\C*(Exif\x00\x00|eXIf)(II\*\x00|MM\x00\*)\C*"
-_EXIF_START, _EXIF_END = 256, 4096
+# EXIF data begins with a TIFF header: in JPEG after "Exif\0\0" in the first 256 bytes; in PNG after "eXIf", perhaps
+# behind a colour profile; in WebP near the end of the file, if a bit of its header says so (RFC 9649). Only so many
+# bytes at the start or the end are searched for it, and for the orientation.
+_EXIF_BYTES = 4096
+_TIFF = r"(II\*\x00|MM\x00\*)"
+_EXIF = (r"(\C{0,246}Exif\x00\x00" + _TIFF + r"|\CPNG\C*eXIf" + _TIFF
+         + r"|RIFF\C{4}WEBPVP8X\C{4}[\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f])\C*")
 _ORIENTATION_TAG = 0x0112
 _MAX_TAGS = 64
 
@@ -32,7 +35,7 @@ def decode(encoded):
     Args:
         encoded: scalar string, a JPEG, PNG, BMP (without palette), GIF (its first frame) or WebP
             file. Grey, CMYK, 16-bit and transparent images become RGB; the EXIF orientation of
-            JPEG and PNG is applied.
+            JPEG, PNG and WebP is applied.
 
     Returns:
         uint8 [h, w, 3].
@@ -42,7 +45,7 @@ def decode(encoded):
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
-    start = tf.strings.substr(encoded, 0, _EXIF_START)
+    start = tf.strings.substr(encoded, 0, _EXIF_BYTES)
     return tf.cond(tf.strings.regex_full_match(start, _EXIF),
                    lambda: _upright(image, encoded), lambda: image)
 
@@ -164,8 +167,9 @@ def _upright(image, encoded):
 
 def _orientation(encoded):
     """Orientation 1..8 in a file that has EXIF data; 1 if it is missing or makes no sense."""
-    head = tf.strings.substr(encoded, 0, _EXIF_END)
-    data = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+    is_webp = tf.strings.substr(encoded, 0, 4) == "RIFF"
+    start = tf.where(is_webp, tf.maximum(tf.strings.length(encoded) - _EXIF_BYTES, 0), 0)
+    data = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, start, _EXIF_BYTES), tf.uint8), tf.int32)
     fours = tf.stack([data[:-3], data[1:-2], data[2:-1], data[3:]], axis=1)
     is_tiff = (tf.reduce_all(fours == list(b"II*\0"), axis=1)
                | tf.reduce_all(fours == list(b"MM\0*"), axis=1))
@@ -185,4 +189,4 @@ def _orientation(encoded):
     tags = directory + 2 + 12 * row  # two bytes say how many, then each has twelve
     found = (number(tags, 2) == _ORIENTATION_TAG) & (row < number(directory, 2))
     value = tf.reduce_max(tf.where(found, number(tags + 8, 2), 0))
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+    return tf.where(tf.reduce_any(is_tiff) & (value >= 1) & (value <= 8), value, 1)

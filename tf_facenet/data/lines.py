@@ -20,8 +20,8 @@ def plain(text):
 
 
 def read_lines(path):
-    """Lines of a file, still escaped."""
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+    """Lines of a file, still escaped, without the mark of UTF-8 that some editors put before the first."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
         return [line.rstrip("\r\n") for line in file]
 
 

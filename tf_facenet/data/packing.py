@@ -1,6 +1,8 @@
 """Writing record files as insightface has them, from any faces; and the way back to a folder."""
 
+import logging
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +17,11 @@ from tf_facenet.data.samples import Samples, read
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.progress import Progress
 
+# A line of face2rec2's input list: a flag, the path of an image where the list was made, its label, perhaps more.
+_FACE2REC2 = re.compile(r"\d+\t[^\t]*[^\t\d.e+-][^\t]*\t\d+(\.\d+)?(\t.*)?")
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp"}
+
+logger = logging.getLogger(__name__)
 
 
 def pack(source, out, quiet=False):
@@ -57,6 +63,7 @@ def merge(sources, out, dedupe=False, quiet=False):
         OSError: something cannot be read or written.
         ValueError: see `data.load` and `write`, or people shall be joined that have numbers instead of names.
     """
+    sources = data.split(sources)
     parts = [data.load(source) for source in sources]
     faces = Faces.join(parts)
     if dedupe:
@@ -123,7 +130,8 @@ def _write_records(faces, order, path, index, quiet):
 def unpack(path, out, quiet=False):
     """Write the images of a record file as a folder of people.
 
-    They get the paths that `train.lst` beside it gives them, or else `<person>/<key>` with their format's suffix.
+    They get the paths that `train.lst` beside it gives them, or else `<person>/<key>` with their format's suffix. The
+    list of insightface's published sets gives none: it is face2rec2's input, with the paths of its author's machine.
 
     Args:
         path: record file or folder of `train.rec`.
@@ -135,7 +143,7 @@ def unpack(path, out, quiet=False):
 
     Raises:
         OSError: something cannot be read or written, or the folder is not empty.
-        ValueError: the file is damaged, or a name leads out of the folder.
+        ValueError: the file or the list is damaged, or a name leads out of the folder.
     """
     path = existing(path)
     if os.path.isdir(out) and os.listdir(out):
@@ -166,12 +174,17 @@ def existing(path):
 def _listed(path):
     """Key → path of the image below a folder, by the list beside a record file."""
     path = records.companion(path, ".lst")
-    listed = {}
-    for number, line in enumerate(read_lines(path) if os.path.isfile(path) else (), 1):
+    lines, listed = read_lines(path) if os.path.isfile(path) else [], {}
+    if lines and _FACE2REC2.fullmatch(lines[0]):
+        logger.warning("%s is not used: it has the paths that images had where it was made, not their keys", path)
+        return {}
+    for number, line in enumerate(lines, 1):
         key, name = line.split("\t")[0], plain(line.rpartition("\t")[2])
         if line.count("\t") < 2 or not key.isdecimal() or not _stays_inside(name):
             raise ValueError(f"{path}, line {number}: expected a key, a label and a path below a folder, found "
                              f"{line!r:.200}. Mend or remove it")
+        if int(key) in listed:
+            raise ValueError(f"{path}, line {number}: key {key} occurs twice. Mend or remove it")
         listed[int(key)] = name
     return listed
 

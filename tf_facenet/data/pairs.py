@@ -10,6 +10,7 @@ between, as `pairs_making` writes them. Deliberate differences:
   in facenet the folds of a shortened list moved.
 - The first line is read: `10 300` are ten folds of 300 same and 300 different pairs, and View 1's
   `500` (500 same pairs, then 500 different) is dealt evenly over the folds.
+- A file may have no such line: a first line that is a pair is one, and is not lost.
 - Images may be .jpeg, .bmp and .webp besides .jpg and .png; a pair with a missing image is skipped
   and reported (facenet meant to, but stopped with an error).
 """
@@ -201,7 +202,7 @@ class Images:
 
 
 def _read_lines(path):
-    """First line, and (number, text) of the other lines that are not blank."""
+    """First line, empty if that is a pair itself, and (number, text) of the pairs' lines that are not blank."""
     try:
         # Names in another encoding survive as the bytes that the file system knows them by.
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -211,11 +212,24 @@ def _read_lines(path):
             f"pairs file {str(path)!r} cannot be read ({error.strerror}). Pass a file such as "
             f"LFW's pairs.txt."
         ) from error
-    return header, [(n, line) for n, line in enumerate(lines, start=2) if line.strip()]
+    lines = [(n, line) for n, line in enumerate(lines, start=2) if line.strip()]
+    return ("", [(1, header), *lines]) if _pair(header) else (header, lines)
 
 
 def _parse(path, number, line):
-    """(image, other image, whether they show one person) of one line."""
+    """What `_pair` says of a line; ValueError if it is no pair."""
+    pair = _pair(line)
+    if not pair:
+        raise ValueError(
+            f"pairs file {str(path)!r}, line {number}: expected 'name i j' or 'name1 i name2 j', "
+            f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line.strip()!r}. "
+            f"Mend or remove the line."
+        )
+    return pair
+
+
+def _pair(line):
+    """(image, other image, whether they show one person) of a line; None if it is no pair."""
     fields = line.split("\t")
     if len(fields) == 3 and "/" in fields[0] and "/" in fields[1] and fields[2] in ("0", "1"):
         return fields[0], fields[1], fields[2] == "1"
@@ -223,11 +237,7 @@ def _parse(path, number, line):
     if len(fields) == 3:
         fields.insert(2, fields[0])
     if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
-        raise ValueError(
-            f"pairs file {str(path)!r}, line {number}: expected 'name i j' or 'name1 i name2 j', "
-            f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line.strip()!r}. "
-            f"Mend or remove the line."
-        )
+        return None
     name, i, other, j = fields
     return f"{name}/{name}_{int(i):04d}", f"{other}/{other}_{int(j):04d}", name == other
 

@@ -25,7 +25,8 @@ def listed(path, names, key=str):
 
     Args:
         path: file with a name a line, alone or as LFW's people and pairs files have it. A line
-            that is the whole name of a person is not taken apart.
+            that is the whole name of a person is not taken apart. Spaces around a name count if
+            somebody is called so.
         names: [C] names of people.
         key: names with the same key are the same.
 
@@ -35,15 +36,25 @@ def listed(path, names, key=str):
     Raises:
         OSError: the file cannot be read.
     """
+    return found(path, names, key)[0]
+
+
+def found(path, names, key=str):
+    """``(chosen, unknown)``: what `listed` says, and the names of the file that nobody has, each once."""
     people = defaultdict(list)
     for label, name in enumerate(names):
         people[key(name)].append(label)
-    chosen = np.zeros(len(names), bool)
+
+    def labels(name):
+        return people.get(key(name)) or people.get(key(name.strip()), [])
+
+    chosen, unknown = np.zeros(len(names), bool), {}
     for line in _lines(path):
-        parts = [line] if key(line) in people else _names(line)
-        for name in parts:
-            chosen[people.get(key(name), [])] = True
-    return chosen
+        for name in [line] if labels(line) else _names(line):
+            chosen[labels(name)] = True
+            if not labels(name):
+                unknown[name.strip()] = None
+    return chosen, list(unknown)
 
 
 def plain(name):
@@ -82,7 +93,7 @@ def write_people(path, faces):
 def _lines(path):
     """Lines with something on them, without the first if it only counts the others."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [line.strip() for line in file.read().split("\n") if line.strip()]
+        lines = [line for line in file.read().split("\n") if line.strip()]
     first, others = "".join(lines[:1]).split(), len(lines) - 1
     if all(map(str.isdecimal, first)) and math.prod(map(int, first)) in (others, others / 2):
         return lines[1:]
@@ -90,6 +101,9 @@ def _lines(path):
 
 
 def _names(line):
-    separator = r"\t" if "\t" in line else r"\s+"  # a name before a tab may end in a number
-    found = (re.fullmatch(form.replace("S", separator), line) for form in _FORMS)
-    return next((match.groups() for match in found if match), [])
+    if "\t" in line.strip():
+        line, separator = line.rstrip(), r"\t"  # a name before a tab may end in a number and begin with a space
+    else:
+        line, separator = line.strip(), r"\s+"
+    matches = (re.fullmatch(form.replace("S", separator), line) for form in _FORMS)
+    return next((match.groups() for match in matches if match), [line])

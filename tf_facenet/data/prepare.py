@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_facenet import data
 from tf_facenet.data import check, people, survey
+from tf_facenet.data.faces import Faces
 from tf_facenet.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -63,23 +64,45 @@ def image_files(folder, quiet=False):
     return _without_unreadable(faces, quiet)[0]
 
 
-def _without_unreadable(faces, quiet, strict=False):
-    with Progress(len(faces), "Reading images", quiet=quiet) as bar:
-        faces, bad = check.readable(faces, progress=bar.update)
+def check_pairs(pairs, quiet=False):
+    """Raise ValueError if an image of some `Pairs` cannot be decoded."""
+    samples = np.array(list(dict.fromkeys(pairs.images)), object)
+    _, bad = _readable(Faces(samples, np.zeros(len(samples), np.int64), [pairs.name]), quiet)
     if bad:
-        message = f"{len(bad)} unreadable files, the first: {bad[0][0]} ({bad[0][1]})"
+        raise ValueError(f"{_unreadable(bad)}. Replace them, or take their pairs out of the pairs file")
+
+
+def _without_unreadable(faces, quiet, strict=False):
+    faces, bad = _readable(faces, quiet)
+    if bad:
         if strict:
-            raise ValueError(f"{message}. Mend or remove them, or leave out --strict_data")
-        logger.warning(message)
+            raise ValueError(f"{_unreadable(bad)}. Mend or remove them, or leave out --strict_data")
+        logger.warning(_unreadable(bad))
     return faces, bad
 
 
+def _readable(faces, quiet):
+    with Progress(len(faces), "Reading images", quiet=quiet) as bar:
+        return check.readable(faces, progress=bar.update)
+
+
+def _unreadable(bad):
+    return f"{len(bad)} unreadable files, the first: {bad[0][0]} ({bad[0][1]})"
+
+
 def only_people(faces, path):
-    """Keep the people named in a file, one a line (LFW's people files fit)."""
-    chosen = people.listed(path, faces.names)
+    """Keep the people named in a file, one a line (LFW's people files fit).
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it names none of them.
+    """
+    chosen, unknown = people.found(path, faces.names)
     if not chosen.any():
         raise ValueError(f"--people_file {path!r} names none of the {faces.num_classes} people of "
                          f"--data_dir; they are called {faces.names[0]!r} and so on")
+    nobody = f"; nobody has {len(unknown)} of its names, such as {unknown[0]!r}" if unknown else ""
+    logger.info("Kept: %d people whom %s names%s", np.sum(chosen), path, nobody)
     return faces.select(chosen[faces.labels])
 
 
@@ -147,7 +170,7 @@ def _distances(path):
     """Names of images and their distances in a filter file."""
     try:
         with h5py.File(path) as file:
-            names = [name.decode() if isinstance(name, bytes) else name for name in file["image_list"]]
+            names = [os.fsdecode(name) for name in file["image_list"]]
             distances = np.asarray(file["distance_to_center"], float)
     except FileNotFoundError:
         raise

@@ -96,11 +96,11 @@ def by_quality(report, path, bins=5):
     Args:
         report: `verification.Report` with `quality`.
         path: see `roc`.
-        bins: number of them.
+        bins: number of them, if there are so many pairs.
     """
     figure, (axes,) = _figure(1)
     right = (report.distances < report.threshold) == report.same
-    parts = np.array_split(np.argsort(report.quality, kind="stable"), bins)
+    parts = np.array_split(np.argsort(report.quality, kind="stable"), min(bins, len(right)))
     labels = [f"{report.quality[part[0]]:.3g} to\n{report.quality[part[-1]]:.3g}" for part in parts]
     shares = [right[part].mean() for part in parts]
     errors = [np.sqrt(share * (1 - share) / len(part)) for share, part in zip(shares, parts, strict=True)]
@@ -201,4 +201,5 @@ def _save(figure, path):
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.axes[0].get_title()}):
             figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
     else:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="png", dpi=120)

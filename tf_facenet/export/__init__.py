@@ -34,6 +34,8 @@ FORMATS = {
     "tflite": Format("tf_facenet.export.tflite", "model.tflite", quantize=("float16", "int8")),
 }
 
+OTHERS = (".keras", ".h5", ".pb")  # endings of networks in files that are no export
+
 logger = logging.getLogger(__name__)
 
 
@@ -57,10 +59,14 @@ def format_of(path, name="", quantize=""):
         quantize: the type of numbers that is wanted, or "".
 
     Raises:
-        ValueError: the format is not the expected one, is not installed, or cannot be quantised that way.
+        ValueError: the suffix is another kind of network's, or the format is not the expected one, is not installed, or
+            cannot be quantised that way.
     """
-    suffixes = {Path(form.target).suffix: key for key, form in FORMATS.items()}
-    found = suffixes.get(Path(path).suffix, suffixes[""])
+    suffixes, suffix = {Path(form.target).suffix: key for key, form in FORMATS.items()}, Path(path).suffix.lower()
+    if suffix in OTHERS:
+        raise ValueError(f"Cannot export to '{path}', since {suffix} is no format's ending; expected a name that ends "
+                         "in .onnx or .tflite, or one without such an ending for the folder of a SavedModel")
+    found = suffixes.get(suffix, suffixes[""])
     check_formats(name or found)
     if name not in ("", found):
         suffix = Path(FORMATS[name].target).suffix

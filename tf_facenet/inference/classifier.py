@@ -77,7 +77,7 @@ class Classifier:
         embeddings = np.atleast_2d(embeddings)
         if embeddings.shape[1] != self.centers.shape[1]:
             raise ValueError(f"The faces have embeddings of {embeddings.shape[1]} numbers, the classifier was trained "
-                             f"on {self.centers.shape[1]}. Use the model that it was trained with.")
+                             f"on {self.centers.shape[1]}. Use the model and the --flip that it was trained with.")
         scores = self.sharpness * (embeddings @ self.planes.T + self.offsets)
         classes = scores.argmax(axis=1)
         shifted = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -1,5 +1,7 @@
 """Images → embeddings: the one way that validation, training and the commands share."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -121,14 +123,12 @@ class Embedder:
             float32 [N].
 
         Raises:
-            ValueError: the flip is unknown, there are no samples, the array has another shape, or a photograph
-                has no face.
+            ValueError: the flip is unknown, there are no samples, they are pixels of another form than one array of
+                the network's size, or a photograph has no face.
             OSError: a file cannot be read.
         """
         lookup(FLIPS, flip, "flip")
-        if isinstance(samples, (str, bytes)) or len(samples) == 0:
-            raise ValueError(f"Cannot embed {samples!r:.60}: expected a list of at least one path "
-                             "or image.")
+        _check(samples, align)
         if align != "none":
             found = photographs.embed(self, samples, photographs.recipe(self.metadata, align), flip, progress)
             photographs.check_all_found(found, samples)
@@ -204,6 +204,22 @@ class Embedder:
     def _features(self, images):
         inference = {"training": False} if isinstance(self._model, keras.Model) else {}
         return tf.cast(self._model(images, **inference), tf.float32)
+
+
+def _check(samples, align):
+    """Raise ValueError unless samples are what `embed` takes; an array's shape is not looked at."""
+    if isinstance(samples, (str, bytes, os.PathLike)) or len(samples) == 0:
+        raise ValueError(f"Cannot embed {samples!r:.60}: expected a list of at least one path or image.")
+    is_array = getattr(samples, "ndim", 1) > 1
+    other = next((one for one in samples if not isinstance(one, (str, bytes, os.PathLike))), None)
+    if other is None:
+        return
+    if align != "none":
+        raise ValueError(f"align={align!r} got pixels ({type(other).__name__}); photographs must be paths or encoded "
+                         "images (bytes). Give those, or faces that are cut out with align='none'.")
+    if not is_array:
+        raise ValueError(f"Cannot embed a list with {type(other).__name__}: expected paths or encoded images (bytes). "
+                         "Stack images to one array [N, H, W, 3] with np.stack.")
 
 
 def _different(samples):

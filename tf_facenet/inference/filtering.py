@@ -23,15 +23,18 @@ def distances_to_means(embeddings, labels, num_classes):
     return np.linalg.norm(embeddings - means[labels], axis=1)
 
 
+def check_names(faces):
+    """Raise ValueError if some of the images are in memory: they have no names that a list could give."""
+    if any(isinstance(sample, bytes) for sample in faces.samples):
+        raise ValueError("The images are in memory and have no names to list; expected a folder or a record file.")
+
+
 def write(path, faces, distances):
     """Write facenet's HDF5 file: class_names, image_list, label_list and distance_to_center.
 
     Raises:
-        ValueError: the images have no names, since they are not files.
         OSError: the file cannot be written.
     """
-    if isinstance(faces.samples[0], bytes):
-        raise ValueError("The images are in memory and have no names to list; expected a folder or a record file.")
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         file["class_names"] = _encoded(faces.names)
         file["image_list"] = _encoded(faces.samples)

@@ -74,7 +74,7 @@ class Gallery:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if queries.shape[1] != self.rows.shape[1]:
             raise ValueError(f"The faces have embeddings of {queries.shape[1]} numbers, those of the gallery "
-                             f"{self.rows.shape[1]}. Use the model that made the gallery.")
+                             f"{self.rows.shape[1]}. Use the model and the --flip that made the gallery.")
         k = min(k, len(self))
         if len(self) < SMALL:
             found = [_largest(row, np.arange(len(self)), k) for row in queries @ self.rows.T]
@@ -114,6 +114,12 @@ class Gallery:
         """A gallery with more rows; nothing is trained."""
         return Gallery(np.concatenate([self.rows, np.asarray(embeddings, np.float32)]),
                        [*self.names, *names], self.model_id)
+
+    def has(self, embeddings, names):
+        """Which of some faces [Q] are among its own, bool [Q]: those that equal their nearest, of the same name."""
+        similarities, rows = self.search(embeddings)
+        same_names = [self.names[row] == name for row, name in zip(rows[:, 0], names, strict=True)]
+        return (similarities[:, 0] > 1 - SLACK) & same_names
 
     def check_model(self, model_id):
         """Raise ValueError if another model made the gallery."""

@@ -61,7 +61,7 @@ def load(path):
         ValueError: it is damaged or not a model of this package, or the package that runs it is missing.
     """
     file = model_file.locate(path)
-    read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix, _keras)
+    read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix.lower(), _keras)
     return Runner(*read(file))
 
 

@@ -2,7 +2,8 @@
 
 from keras import ops
 
-KERNELS = ("kernel", "centers", "sampled_centers")  # of a margin head, centres are the kernel
+# Of separable convolutions there are two; of a margin head, centres are the kernel.
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "centers", "sampled_centers")
 
 
 def kernel_decay(variables):

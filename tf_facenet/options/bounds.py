@@ -1,11 +1,13 @@
 """Bounds of what an option may be."""
 
+import math
+
 
 def at_least(options, minimum, *names):
-    """Raise ValueError if one of the named options is less than a minimum."""
+    """Raise ValueError if one of the named options is less than a minimum, or no number."""
     for name in names:
         value = getattr(options, name)
-        if value < minimum:
+        if not minimum <= value < math.inf:
             raise ValueError(f"--{name} is {value}; expected at least {minimum}")
 
 

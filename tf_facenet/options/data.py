@@ -1,5 +1,6 @@
 """What is learned from, and the network that learns."""
 
+import os
 from dataclasses import dataclass
 
 from tf_facenet.config import image_size, option, paths, place, settings
@@ -87,4 +88,5 @@ class ModelOptions:
             if name in ("image_size", "embedding_size", "standardization", "keep_probability"):
                 raise ValueError(f"--model_options sets {name!r}, which has a flag of its own; see -h")
         at_least(self, 1, "embedding_size")
+        self.pretrained_model = os.path.expanduser(self.pretrained_model)
         between(self, 1e-3, 1.0, "keep_probability")

@@ -1,5 +1,6 @@
 """How the network learns: optimizer, losses, heads, triplets."""
 
+import math
 from dataclasses import dataclass, fields
 
 from tf_facenet.config import option, scale
@@ -30,6 +31,7 @@ class OptimizerOptions:
         """Raise ValueError for values that cannot work."""
         at_least(self, 1, "learning_rate_decay_epochs")
         at_least(self, 0, "warmup_epochs", "clip_norm", "learning_rate_decay_factor")
+        between(self, -math.inf, 1e38, "learning_rate")
         between(self, 0.0, 1.0, "moving_average_decay")
 
 
@@ -47,6 +49,7 @@ class LossOptions:
         """Raise ValueError for values that cannot work."""
         at_least(self, 0, "weight_decay", "center_loss_factor", "prelogits_norm_loss_factor")
         between(self, 0.0, 1.0, "center_loss_alfa")
+        between(self, 0.1, 10.0, "prelogits_norm_p")  # beyond, powers leave float32
 
 
 @dataclass(kw_only=True)
@@ -97,6 +100,8 @@ class HeadOptions:
 class TripletLossOptions:
     """Triplets."""
 
+    batch_size: int = option(None, "images per batch over all devices: P x K; offline: those of its triplets (default "
+                             "90)", type=int)
     alpha: float = option(0.2, "margin, in units of the distance")
     people_per_batch: int = option(None, "people in a batch, P, whose size is P x K; offline: in a round (default 18, "
                                    "offline 45)", type=int)
@@ -122,7 +127,24 @@ class TripletLossOptions:
         if not self.alpha > 0:
             raise ValueError(f"--alpha is {self.alpha}; expected above 0, such as 0.2")
         if self.mining == "offline":
-            self.batch_size -= self.batch_size % 3  # whole triplets
-            at_least(self, 3, "batch_size")
+            self._check_offline()
         else:
-            self.batch_size = self.people_per_batch * self.images_per_person
+            self._check_online()
+
+    def _check_offline(self):
+        self.batch_size = 90 if self.batch_size is None else self.batch_size - self.batch_size % 3  # whole triplets
+        at_least(self, 3, "batch_size")
+        if self.triplet_distance != "squared-L2":
+            raise ValueError(f"--triplet_distance is {self.triplet_distance}, and --mining offline selects by "
+                             "squared-L2; leave it out, or choose --mining semi_hard, hard or all")
+
+    def _check_online(self):
+        size = self.people_per_batch * self.images_per_person
+        if self.batch_size not in (None, size):
+            raise ValueError(f"--batch_size is {self.batch_size}, and --people_per_batch {self.people_per_batch} x "
+                             f"--images_per_person {self.images_per_person} are {size}; leave it out, or choose "
+                             "facenet's rounds, --mining offline")
+        if self.accumulate > 1:
+            raise ValueError(f"--accumulate {self.accumulate} would look for triplets in a part of the batch only; "
+                             "expected 1. --remat saves memory, too")
+        self.batch_size = size

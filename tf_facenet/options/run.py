@@ -59,6 +59,9 @@ class DeviceOptions:
                              "each its place in it")
         if self.workers and self.strategy in ("none", "mirrored"):
             raise ValueError(f"--workers need --strategy multiworker or auto, not {self.strategy}")
+        if self.num_devices > 1 and self.strategy == "none":
+            raise ValueError(f"--num_devices is {self.num_devices}, and --strategy none has one; expected --strategy "
+                             "mirrored or auto")
         at_least(self, 0, "num_devices")
         at_least(self, 1, "accumulate", "steps_per_execution")
         between(self, 0.01, 1.0, "gpu_memory_fraction")

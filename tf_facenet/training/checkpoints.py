@@ -72,7 +72,8 @@ class Checkpoints:
         except OSError as error:
             raise OSError(f"cannot write checkpoint {path}: {error.strerror or error}. Free some "
                           f"space; {self.what_is_left()}") from error
-        for old in self.paths()[:-self.keep]:
+        others = [other for other in self.paths() if other != path]  # a damaged one may seem newer
+        for old in others[:len(others) + 1 - self.keep]:
             old.unlink()
         return path
 

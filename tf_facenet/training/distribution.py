@@ -131,11 +131,12 @@ def _context():
 
 
 def _check_batch_size(options, num_replicas):
-    parts = num_replicas * options.accumulate
+    of_triplets = getattr(options, "mining", "") == "offline"
+    parts = num_replicas * options.accumulate * (3 if of_triplets else 1)
     if options.batch_size % parts:
         raise ValueError(
             f"--batch_size is {options.batch_size}; expected a multiple of {parts} "
-            f"({num_replicas} devices x {options.accumulate} micro-batches)")
+            f"({num_replicas} devices x {options.accumulate} micro-batches{' of triplets' * of_triplets})")
 
 
 def _logical_cpus(count):

@@ -41,10 +41,13 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
 
     Raises:
         NonFiniteError: the loss or a weight became NaN or infinite.
-        OSError: a checkpoint cannot be written, or another worker is gone.
+        OSError: a checkpoint cannot be written, memory does not suffice, or another worker is gone.
+        ValueError: everything is frozen.
     """
     if options.resume:
         agreement.check_resumed(run.faces, faces)
+    if not trainer.trainable_variables:
+        raise ValueError(f"--freeze {options.freeze} leaves nothing to train")
     loop = _loop(trainer, plan, options, strategy)
     checkpoints = Checkpoints(run.checkpoints, options.keep_checkpoints)
     metadata = describe(trainer.backbone, faces, options)
@@ -121,6 +124,9 @@ def _run(loop, batches, hooks):
             raise
         raise OSError(f"no image of a batch can be read any more, step {loop.step + 1}. Is --data_dir still there? "
                       f"{hooks.checkpoints.what_is_left().capitalize()}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(f"out of memory in step {loop.step + 1}. Try a smaller --batch_size, --remat, --accumulate 2 or "
+                      f"--precision bfloat16; {hooks.checkpoints.what_is_left()}") from error
     except OSError as error:
         if error.errno is None:  # it says already what is left
             raise
@@ -136,7 +142,7 @@ def _run(loop, batches, hooks):
 
 def _first_batch(faces, options):
     return next(iter(evaluation_batches(
-        faces.samples[:options.batch_size], options.batch_size, options.image_size)))
+        faces.samples[:options.batch_size], options.batch_size, options.image_size, place=options.crop)))
 
 
 def describe(backbone, faces, options):

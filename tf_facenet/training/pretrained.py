@@ -57,9 +57,10 @@ def load(backbone, path):
 
 
 def load_head(head, path, class_names):
-    """Copy the head of a run that was trained on the same people; otherwise it stays new.
+    """Copy the centres of a run that was trained on the same people; otherwise the head stays new.
 
-    After ``tf-facenet clean`` a head with one centre a class starts from the dominant ones.
+    A margin's warm-up and statistics begin anew. After ``tf-facenet clean`` a head with one centre a class starts from
+    the dominant ones.
 
     Args:
         head: Keras layer.
@@ -80,12 +81,14 @@ def load_head(head, path, class_names):
     if not paths:
         logger.info("Pretrained model: the head is new; %s holds none", path)
         return False
-    before = json.loads(Path(path, "metadata.json").read_text(encoding="utf-8"))["class_names"]
+    metadata = Path(path, "metadata.json")
+    before = json.loads(metadata.read_text(encoding="utf-8"))["class_names"] if metadata.is_file() else []
     if before != list(class_names):
         logger.info("Pretrained model: the head is new; %d classes before, %d now%s", len(before),
                     len(class_names), ", of other names" * (len(before) == len(class_names)))
         return False
-    if not load_variables(head.lasting(head.weights), paths[-1]):
+    of_margin = {id(variable) for variable in head.margin.weights} if hasattr(head, "margin") else ()  # begin anew
+    if not load_variables(head.lasting([own for own in head.weights if id(own) not in of_margin]), paths[-1]):
         logger.info("Pretrained model: the head is new; %s had another one", path)
         return False
     logger.info("Pretrained model: the head is loaded; the classes are the same")
@@ -120,7 +123,7 @@ def freeze(backbone, patterns):
         patterns: comma-separated shell patterns, such as ``"Conv2d_*,Mixed_6a*"``.
 
     Raises:
-        ValueError: a pattern matches no layer, or nothing is left to train.
+        ValueError: a pattern matches no layer.
     """
     names = [layer.name for layer in _weighted_layers(backbone)]
     for pattern in filter(None, patterns.split(",")):

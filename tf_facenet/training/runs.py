@@ -12,6 +12,7 @@ from pathlib import Path
 from tf_facenet import config
 from tf_facenet.files import atomic_write, lock, remove_leftovers
 from tf_facenet.options import FREE_ON_RESUME, OF_PROCESS
+from tf_facenet.training import cluster
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def resume(options, given):
         OSError: not a run folder, or another process trains there.
         ValueError: a given option differs from the run's and would change its course.
     """
-    folder = Path(options.resume).expanduser()
+    folder = Path(options.resume).expanduser().resolve()  # "." and links have other names
     if not (folder / "options.json").is_file():
         raise OSError(f"--resume {folder} is not a run folder: it has no options.json. Name a "
                       f"folder inside {options.models_base_dir!r}")
@@ -110,13 +111,15 @@ def resume(options, given):
             raise ValueError(f"--{name} was {before!r} in {folder} and cannot become {now!r} on "
                              "the way; leave it out, or start a new run")
     changes = {name: getattr(options, name) for name in (given & FREE_ON_RESUME) | OF_PROCESS}
-    if "max_nrof_epochs" in changes and old.learning_rate_decay != "exponential":
+    longer = changes.get("max_nrof_epochs", old.max_nrof_epochs) != old.max_nrof_epochs
+    if longer and old.learning_rate_decay != "exponential":
         raise ValueError(f"--max_nrof_epochs cannot change: the {old.learning_rate_decay} decay of "
                          f"{folder} ends at epoch {old.max_nrof_epochs}")
-    if not options.worker_index:  # the others share the folder
+    options = dataclasses.replace(old, **changes)
+    own = cluster.find(options)
+    if own is None or own.is_chief:  # the others share the folder
         _take(folder)
         remove_leftovers(folder)
-    options = dataclasses.replace(old, **changes)
     return _run(folder, options), options
 
 
