@@ -223,6 +223,7 @@ def test_mistakes(run, arguments, message):
     ("identify m.keras g a.png --margin -1", "--margin is -1; expected at least 0"),
     ("classify train all m.keras c.npz --unknown_far 1.5", "--unknown_far is 1.5; expected 0 to 1"),
     ("classify train all m.keras c.npz --unknown_far nan", "--unknown_far is nan; expected 0 to 1"),
+    ("cluster m.keras all out --cluster_threshold 0", "--cluster_threshold is 0.0; expected 0.01 to 2"),
 ])
 def test_numbers_and_names_that_cannot_be(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:

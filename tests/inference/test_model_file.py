@@ -32,6 +32,8 @@ def test_file_and_run_folder_give_back_network_and_metadata(model, pixels, tmp_p
         loaded, metadata = load_model(path)
         assert metadata == {**METADATA, "model_id": fingerprint(model)}
         np.testing.assert_array_equal(loaded(pixels), model(pixels))
+        assert model_file.template(path) == "lfw"
+    assert model_file.template(tmp_path / "x.weights.h5") == model_file.template(tmp_path) == ""
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["model.keras"]
 
 

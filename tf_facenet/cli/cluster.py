@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.faces import PhotographOptions
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import at_least, between
 
 
 @dataclass(kw_only=True)
@@ -18,6 +19,12 @@ class Options(PhotographOptions):
     cluster_threshold: float = option(1.0, "distance below which two images are linked")
     min_cluster_size: int = option(1, "images of a person at least; the rest goes to nobody")
     largest_cluster_only: bool = option(False, "write only the largest group")
+
+    def __post_init__(self):
+        """Raise ValueError for numbers that cannot be."""
+        super().__post_init__()
+        between(self, 0.01, 2, "cluster_threshold")
+        at_least(self, 1, "min_cluster_size")
 
 
 def run(options):

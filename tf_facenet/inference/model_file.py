@@ -119,12 +119,26 @@ def load_model(path):
                          "file (a zip archive) as save_model or Keras 3 writes it.")
     _register_layers()
     try:
-        with zipfile.ZipFile(file) as archive:
-            stored = parse(archive.read(MEMBER), MEMBER) if MEMBER in archive.namelist() else {}
+        stored = _stored(file)
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # there is no end of what Keras and HDF5 raise over damaged files
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
     return model, describe(model, {**stored, "model_id": stored.get("model_id") or fingerprint(model)}, file)
+
+
+def template(path):
+    """The template of a model file or run folder, without loading the network; "" if it says none or is no such file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    file = Path(path, MODEL) if Path(path).is_dir() else Path(path)
+    return _stored(file).get("template", "") if zipfile.is_zipfile(file) else ""
+
+
+def _stored(file):
+    with zipfile.ZipFile(file) as archive:
+        return parse(archive.read(MEMBER), MEMBER) if MEMBER in archive.namelist() else {}
 
 
 def parse(text, name):

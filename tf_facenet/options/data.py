@@ -24,7 +24,8 @@ class DataOptions:
     crop: place = option((0.5, 0.5), "where larger images, LFW's too, are cropped: center, left, right, top, bottom, "
                          "or DOWN,ACROSS, shares from 0 to 1", type=place)
     template: str = option("", "template on which the faces lie, HEIGHTxWIDTH, stored with the model, so that it cuts "
-                           "faces out of photographs alike; by default what tf-facenet align noted in data_dir",
+                           "faces out of photographs alike; by default what tf-facenet align noted in data_dir, or "
+                           "pretrained_model's",
                            choices=("", *TEMPLATES))
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
