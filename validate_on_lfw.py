@@ -44,7 +44,7 @@ def verify(options, embedder, pairs, suffix=""):
     flip = options.flip or ("concat" if options.use_flipped_images else "none")
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         result = verification.verify(embedder, pairs, flip, bar.update, subtract_mean=options.subtract_mean,
-                                     distance=tuple(metrics.DISTANCES)[options.distance_metric])  # in facenet's order
+                                     distance=metrics.FACENET_DISTANCES[options.distance_metric])
     print(*result.lines(), sep="\n")
     if options.plot:
         plots.verification(result, pairs.images, options.plot + suffix)

@@ -18,8 +18,11 @@ class _Handler(logging.StreamHandler):
 def to_stdout(quiet=False):
     """Print the package's log lines as they are; with `quiet` only warnings and errors.
 
-    Called before TensorFlow is imported, it also keeps from the terminal what TensorFlow says at
-    its start of processors and missing GPUs.
+    Imports TensorFlow, whose start-up would write of processors and missing GPUs to the terminal whatever the log
+    level; so it is called only where TensorFlow is needed, and before anything else imports it.
+
+    Raises:
+        OSError: TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _import_tensorflow_silently()

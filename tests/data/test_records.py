@@ -177,7 +177,7 @@ def test_sets_of_all_kinds_are_joined(tmp_path):
     (tmp_path / "c" / "ann").mkdir(parents=True)
     (tmp_path / "c" / "ann" / "1.jpg").write_bytes(b"image")
     paths = [f"{tmp_path}/a", f"{tmp_path}/b/train.rec", f"{tmp_path}/c", "drawn:people=2,images=1,size=32", "drawn"]
-    assert data.split(":".join(paths)) == data.split(paths) == paths
+    assert data.single_paths(":".join(paths)) == data.single_paths(paths) == paths
     faces = data.load(":".join(paths[:4]))
     assert faces.names == ["0", "1", "0 (2)", "1 (2)", "ann", "person_000000", "person_000001"]
     assert faces.labels.tolist() == [1, 0, 1, 2, 2, 3, 4, 5, 6]
@@ -187,10 +187,10 @@ def test_sets_of_all_kinds_are_joined(tmp_path):
 
 def test_paths_with_colons(tmp_path):
     (tmp_path / "x:y").mkdir()
-    assert data.split(f"{tmp_path}/x:y") == [f"{tmp_path}/x:y"]
-    assert data.split("drawn:peple=3:drawn") == ["drawn:peple=3", "drawn"]
-    assert data.split("drawn:nonsense") == ["drawn:nonsense"]
-    assert data.split("a:b") == ["a", "b"]
+    assert data.single_paths(f"{tmp_path}/x:y") == [f"{tmp_path}/x:y"]
+    assert data.single_paths("drawn:peple=3:drawn") == ["drawn:peple=3", "drawn"]
+    assert data.single_paths("drawn:nonsense") == ["drawn:nonsense"]
+    assert data.single_paths("a:b") == ["a", "b"]
 
 
 def test_many_records_take_little_memory_each(tmp_path):

@@ -14,12 +14,14 @@ from tests.torture.fuzz import Target
 from tf_facenet import config
 from tf_facenet.data import bins, headers, images, pairs, people, prepare
 from tf_facenet.data.faces import Faces
+from tf_facenet.evaluation import history
 from tf_facenet.inference import model_file
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.gallery import Gallery
 from tf_facenet.options import SoftmaxOptions
-from tf_facenet.training import cleaning, history, runs, schedules
+from tf_facenet.training import cleaning, runs, schedules
 from tf_facenet.training.checkpoints import Checkpoints
+from tf_facenet.training.history import History
 from tf_facenet.weights import onnx_file, tf1, torch_file
 
 NAMES = ["Ann", "Bo", "Zoë"]
@@ -86,7 +88,7 @@ def _resume(folder):
 
 
 def _write_history(folder):
-    columns = history.History.COLUMNS
+    columns = History.COLUMNS
     with open(folder / "history.csv", "w", newline="") as file:
         csv.writer(file).writerows([columns, *([step] + [0.5] * (len(columns) - 1) for step in (1, 2, 3))])
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import between
 
@@ -29,7 +29,7 @@ class Options(FaceOptions):
 
 def run(options):
     """Train or predict."""
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
     from tf_facenet.lookup import lookup
 
     act = lookup({"train": _train, "predict": _predict, "classify": _predict}, options.mode.lower(), "mode")
@@ -38,7 +38,7 @@ def run(options):
 
 
 def _train(options, embedder):
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
     from tf_facenet.inference.classifier import Classifier
 
     faces = _split(options)[0]
@@ -55,7 +55,7 @@ def _train(options, embedder):
 def _predict(options, embedder):
     import numpy as np
 
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
     from tf_facenet.inference.classifier import Classifier
 
     classifier = Classifier.load(options.classifier_filename)
@@ -81,7 +81,7 @@ def _split(options):
     import numpy as np
 
     from tf_facenet import data
-    from tf_facenet.cli.faces import unnamed
+    from tf_facenet.cli.shared import unnamed
     from tf_facenet.data.folders import image_files
 
     root = os.path.expanduser(options.data_dir)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
 
 
@@ -19,7 +19,7 @@ class Options(FaceOptions):
 
 def run(options):
     """Embed and write."""
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
     from tf_facenet.lookup import lookup
 
     suffix = options.output.rpartition(".")[2]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.cli.faces import PhotographOptions
+from tf_facenet.cli.shared import PhotographOptions
 from tf_facenet.config import positional
 
 
@@ -18,7 +18,7 @@ class Options(PhotographOptions):
 
 def run(options):
     """Embed and add."""
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
 
     embedder = shared.load_embedder(options.model, options)
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.cli.faces import FaceOptions
+from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
 
 
@@ -28,7 +28,7 @@ class Options(FaceOptions):
 
 def run(options):
     """Embed, measure and write."""
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
 
     embedder = shared.load_embedder(options.model, options)
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_facenet.cli.faces import PhotographOptions
+from tf_facenet.cli.shared import PhotographOptions
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least, between
 
@@ -26,7 +26,7 @@ class Options(PhotographOptions):
 
 def run(options):
     """Embed, search and print."""
-    from tf_facenet.cli import faces as shared
+    from tf_facenet.cli import shared
 
     embedder = shared.load_embedder(options.model, options)
     import os

@@ -36,7 +36,7 @@ def run(options):
     logs.to_stdout(options.quiet)
     from tf_facenet.data import prepare
 
-    write(prepare.image_files(options.folder, options.quiet), options, options.out)
+    write(prepare.folder_faces(options.folder, options.quiet), options, options.out)
 
 
 def write(faces, options, path):

@@ -24,7 +24,7 @@ class Options:
 
 def run(options):
     """Verify and write."""
-    from tf_facenet.cli.faces import load_embedder
+    from tf_facenet.cli.shared import load_embedder
 
     embedder = load_embedder(options.model, options)
     from tf_facenet.data.pairs import load_pairs
@@ -39,7 +39,7 @@ def run(options):
                        options.lfw_nrof_folds or own.get("lfw_nrof_folds") or 10)
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         report = verification.verify(embedder, pairs, options.flip, bar.update,
-                                     distance=tuple(metrics.DISTANCES)[options.distance_metric])
+                                     distance=metrics.FACENET_DISTANCES[options.distance_metric])
     print(*report.lines(), sep="\n")
     write_report(options.output, options.model, embedder.metadata, report, pairs,
                  {"images": where, "mirrored images": options.flip})

@@ -26,7 +26,7 @@ def run(options):
     from tf_facenet.cli import pairs
     from tf_facenet.data import people, prepare
 
-    faces = prepare.image_files(options.folder, options.quiet)
+    faces = prepare.folder_faces(options.folder, options.quiet)
     parts = dict(zip(("train", "validation"), faces.split_people(options.validation, options.seed), strict=True))
     folder = Path(options.out)
     pairs.write(parts["validation"], options, folder / "pairs_validation.txt")

@@ -24,7 +24,7 @@ class Options:
 
 def run(options):
     """Verify, choose and store."""
-    from tf_facenet.cli.faces import load_embedder
+    from tf_facenet.cli.shared import load_embedder
 
     embedder = load_embedder(options.model, options)
     from tf_facenet.data.pairs import load_pairs

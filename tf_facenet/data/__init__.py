@@ -21,7 +21,7 @@ def load(path):
         OSError: there is no such folder or file, or it cannot be read.
         ValueError: the folder has no people or no images, the record file is damaged, or the description is wrong.
     """
-    parts = split(path)
+    parts = single_paths(path)
     if len(parts) > 1:
         return Faces.join([load(part) for part in parts])
     path = parts[0]
@@ -37,14 +37,14 @@ def load(path):
     return folders.read_folder(folder)
 
 
-def split(path):
+def single_paths(path):
     """The single paths [n] of a path, a list of paths, or paths with colons between them.
 
-    >>> split("~/faces:drawn:people=400,seed=1:ms1m/train.rec")
+    >>> single_paths("~/faces:drawn:people=400,seed=1:ms1m/train.rec")
     ['~/faces', 'drawn:people=400,seed=1', 'ms1m/train.rec']
     """
     if isinstance(path, (list, tuple)):
-        return [single for part in path for single in split(part)]
+        return [single for part in path for single in single_paths(part)]
     path = os.fspath(path)
     if os.path.lexists(os.path.expanduser(path)):
         return [path]

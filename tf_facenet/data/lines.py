@@ -14,7 +14,7 @@ def escaped(name):
     return name.translate(_ESCAPES)
 
 
-def plain(text):
+def unescaped(text):
     """The name that `escaped` made a text of."""
     return re.sub(r"\\([\\nrt])", lambda match: _CHARACTERS[match[1]], text)
 

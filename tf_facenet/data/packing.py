@@ -11,7 +11,7 @@ import numpy as np
 from tf_facenet import data
 from tf_facenet.data import headers, records
 from tf_facenet.data.faces import Faces
-from tf_facenet.data.lines import escaped, plain, read_lines, write_lines
+from tf_facenet.data.lines import escaped, read_lines, unescaped, write_lines
 from tf_facenet.data.recordio import RecordFile, RecordWriter
 from tf_facenet.data.samples import Samples, read
 from tf_facenet.files import atomic_folder, atomic_write
@@ -63,7 +63,7 @@ def merge(sources, out, dedupe=False, quiet=False):
         OSError: something cannot be read or written.
         ValueError: see `data.load` and `write`, or people shall be joined that have numbers instead of names.
     """
-    sources = data.split(sources)
+    sources = data.single_paths(sources)
     parts = [data.load(source) for source in sources]
     faces = Faces.join(parts)
     if dedupe:
@@ -179,7 +179,7 @@ def _listed(path):
         logger.warning("%s is not used: it has the paths that images had where it was made, not their keys", path)
         return {}
     for number, line in enumerate(lines, 1):
-        key, name = line.split("\t")[0], plain(line.rpartition("\t")[2])
+        key, name = line.split("\t")[0], unescaped(line.rpartition("\t")[2])
         if line.count("\t") < 2 or not key.isdecimal() or not _stays_inside(name):
             raise ValueError(f"{path}, line {number}: expected a key, a label and a path below a folder, found "
                              f"{line!r:.200}. Mend or remove it")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_facenet.data import split
+from tf_facenet.data import single_paths
 from tf_facenet.files import find
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")  # the first that exists is taken
@@ -105,7 +105,7 @@ def load_sets(lfw_dir, lfw_pairs, val_targets, data_dir, num_folds=10):
         OSError: a set is nowhere or cannot be read.
         ValueError: a set is damaged, or its name is taken.
     """
-    folders = [Path(part).expanduser() for part in split(data_dir)]
+    folders = [Path(part).expanduser() for part in single_paths(data_dir)]
     places = [place for folder in folders for place in (folder, folder.absolute().parent)]
     sets = [load_pairs(lfw_dir, lfw_pairs, num_folds)] if lfw_dir else []
     for target in filter(None, map(str.strip, val_targets.split(","))):

@@ -49,7 +49,7 @@ def training_faces(options):
     return faces, bad
 
 
-def image_files(folder, quiet=False):
+def folder_faces(folder, quiet=False):
     """The readable image files of a folder of people, as `Faces`.
 
     Raises:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_facenet.data.faces import Faces
-from tf_facenet.data.lines import plain, read_lines
+from tf_facenet.data.lines import read_lines, unescaped
 from tf_facenet.data.recordio import FIRST, FRAME, HEADER, LENGTH_BITS, MAGIC, RecordFile, after
 from tf_facenet.data.samples import Samples
 
@@ -234,7 +234,7 @@ def _names(path, labels):
     if labels[-1] >= len(lines):
         raise ValueError(f"{names} has {len(lines)} lines, but {path} has the label {labels[-1]}; expected one line "
                          "for each label from 0 on. Mend or remove it")
-    return [plain(lines[label]) for label in labels]
+    return [unescaped(lines[label]) for label in labels]
 
 
 def read_property(path):

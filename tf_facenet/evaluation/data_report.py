@@ -87,7 +87,7 @@ def _people(found, seed):
     yield "<h2>Some of the people</h2>"
     for label in np.sort(shown):
         rows = found.rows[labels == label]
-        yield f"<h3>{page.plain(found.faces.names[label])} ({len(rows)})</h3>"
+        yield f"<h3>{page.as_html(found.faces.names[label])} ({len(rows)})</h3>"
         yield _faces(found, rows[:_IMAGES], by_person=False)
 
 

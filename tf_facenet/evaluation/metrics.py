@@ -76,6 +76,7 @@ def _angular(a, b, means):
 
 
 DISTANCES = {"squared-L2": _squared_l2, "cosine": _angular}
+FACENET_DISTANCES = ("squared-L2", "cosine")  # by the number that facenet's --distance_metric has
 
 
 def _chunks(embeddings):

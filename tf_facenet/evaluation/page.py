@@ -31,12 +31,12 @@ def write_page(path, title, parts):
         OSError: the file cannot be written.
     """
     page = (f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-            f"<title>{plain(title)}</title><style>{STYLE}</style><h1>{plain(title)}</h1>{''.join(parts)}</html>\n")
+            f"<title>{as_html(title)}</title><style>{STYLE}</style><h1>{as_html(title)}</h1>{''.join(parts)}</html>\n")
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def plain(text):
+def as_html(text):
     """Text as HTML."""
     return html.escape(printable(text))
 
@@ -48,14 +48,14 @@ def printable(text):
 
 def table(rows):
     """Rows of (label, text, whether it is odd), or of (label, text)."""
-    return "<table>" + "".join(
-        f"<tr{' class=odd' * any(odd)}><td>{plain(label)}<td>{plain(text)}" for label, text, *odd in rows) + "</table>"
+    cells = (f"<tr{' class=odd' * any(odd)}><td>{as_html(label)}<td>{as_html(text)}" for label, text, *odd in rows)
+    return f"<table>{''.join(cells)}</table>"
 
 
 def picture(content, caption, kind="png"):
     """An image file's bytes as an element with a description."""
     data = base64.b64encode(content).decode()
-    return f'<img alt="{plain(caption)}" src="data:image/{kind};base64,{data}">'
+    return f'<img alt="{as_html(caption)}" src="data:image/{kind};base64,{data}">'
 
 
 def drawing(svg):
@@ -68,11 +68,11 @@ def drawing(svg):
 
 def details(summary, content):
     """HTML that opens when its summary is clicked."""
-    return f"<details><summary>{plain(summary)}</summary>{content}</details>"
+    return f"<details><summary>{as_html(summary)}</summary>{content}</details>"
 
 
 def grid(figures, kind="grid"):
     """(JPEG bytes, caption) side by side, as many as fit; of kind "grid" or, twice as wide, "grid pairs"."""
     return f"<div class='{kind}'>" + "".join(
-        f"<figure>{picture(content, caption, 'jpeg')}<figcaption>{plain(caption)}</figcaption></figure>"
+        f"<figure>{picture(content, caption, 'jpeg')}<figcaption>{as_html(caption)}</figcaption></figure>"
         for content, caption in figures) + "</div>"

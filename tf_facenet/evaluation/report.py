@@ -1,6 +1,5 @@
 """One HTML page about a verification, in a single file: numbers, curves and the pairs that went wrong."""
 
-import csv
 import io
 import os
 from pathlib import Path
@@ -9,7 +8,7 @@ import cv2
 import keras
 import numpy as np
 
-from tf_facenet.evaluation import page, plots
+from tf_facenet.evaluation import history, page, plots
 from tf_facenet.version import __version__
 
 WORST = 20  # pairs of each kind shown
@@ -80,9 +79,7 @@ def _pair(report, images, pair):
 def _curves(folder):
     """The learning curves of a run folder, if it has any."""
     if (folder / "history.csv").is_file():
-        with open(folder / "history.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        columns = {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
+        columns = history.columns(folder / "history.csv")
         if columns:
             yield f"<h2>Learning curves</h2>{_drawing(plots.curves, columns)}"
 

@@ -75,7 +75,7 @@ class Verification:
     def __init__(self, sets, backbone, options):
         self.sets = sets
         self.flip = options.lfw_flip or ("concat" if options.lfw_use_flipped_images else "none")
-        self.protocol = {"distance": tuple(metrics.DISTANCES)[options.lfw_distance_metric],
+        self.protocol = {"distance": metrics.FACENET_DISTANCES[options.lfw_distance_metric],
                          "subtract_mean": options.lfw_subtract_mean}
         self.embedder = Embedder(backbone, {"image_size": backbone.input_shape[1:3]},
                                  options.lfw_batch_size, options.crop)
@@ -98,14 +98,14 @@ def saves(step, plan, options):
     return _every(step, plan.epoch_size) or _every(step, options.checkpoint_every_n_steps)
 
 
-def checks(step, plan, options, epochs):
-    """Whether something that is due every so many epochs looks at the network after a step."""
+def validates(step, plan, options, epochs):
+    """Whether a validation comes after a step: every so many epochs, or --validate_every_n_steps; always at the end."""
     return step == plan.steps or _every(step, options.validate_every_n_steps or epochs * plan.epoch_size)
 
 
 @dataclasses.dataclass
-class Followers:
-    """What `Loop.run` calls between the steps of a worker that is not the chief: it gives what the chief writes.
+class FollowerHooks:
+    """The `Hooks` of a worker that is not the chief: it writes nothing, but gives its part of what the chief writes.
 
     In its next step it waits for the chief, who may be validating. If classes are spread over the workers, it takes
     part in that too.
@@ -125,7 +125,7 @@ class Followers:
     def after(self, steps):
         """Take part in what the chief does after the last of these steps."""
         step = steps[-1][0]
-        if self.validation and checks(step, self.plan, self.options, self.options.validate_every_n_epochs):
+        if self.validation and validates(step, self.plan, self.options, self.options.validate_every_n_epochs):
             with averaged(self.loop.average):
                 self.validation()
         if saves(step, self.plan, self.options):
@@ -220,8 +220,8 @@ class Hooks:
                 self._verification(step)
 
     def _validations_due(self, step):
-        return (self.validation and checks(step, self.plan, self.options, self.options.validate_every_n_epochs),
-                self.verification and checks(step, self.plan, self.options, self.options.lfw_every_n_epochs))
+        return (self.validation and validates(step, self.plan, self.options, self.options.validate_every_n_epochs),
+                self.verification and validates(step, self.plan, self.options, self.options.lfw_every_n_epochs))
 
     def _validation(self, step):
         begin = time.perf_counter()

@@ -71,7 +71,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
             validation,
             sets and callbacks.Verification(sets, trainer.backbone, options))
     else:
-        hooks = callbacks.Followers(loop, plan, options, run, checkpoints, trainer.head.spread and validation)
+        hooks = callbacks.FollowerHooks(loop, plan, options, run, checkpoints, trainer.head.spread and validation)
     batches = _batches(loop, faces, options, manifest.get("batches"))
     loop.batches_state = getattr(batches, "state", dict)
     try:
@@ -155,7 +155,7 @@ def describe(backbone, faces, options):
         "embedding_size": options.embedding_size,
         "standardization": options.standardization,
         "color_order": "RGB",
-        "template": (options.template or noted_template(data.split(options.data_dir))
+        "template": (options.template or noted_template(data.single_paths(options.data_dir))
                      or (options.pretrained_model and model_file.template(options.pretrained_model))),
         "class_names": list(faces.names),
         "threshold": None,

@@ -7,7 +7,7 @@ import errno
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.evaluation import plots
+from tf_facenet.evaluation import history, plots
 from tf_facenet.files import atomic_write
 
 MEASURES = ("accuracy", "val", "far", "auc", "eer")  # of a `Report`, for each set that is verified
@@ -42,7 +42,7 @@ class History:
 
     def rows(self):
         """Rows as dicts of strings; an empty string where a column has no value."""
-        return read(self.path) if self.path.exists() else []
+        return history.read(self.path) if self.path.exists() else []
 
     def add(self, step, **values):
         """Append a row."""
@@ -64,9 +64,8 @@ class History:
         self._file.close()
         with _os_errors():
             self._events.close()
-        rows = self.rows()
-        if rows:
-            columns = {name: [float(row[name] or "nan") for row in rows] for name in self.columns}
+        columns = history.columns(self.path)
+        if columns:
             plots.curves(columns, self.path.with_name("curves.png"))
 
 
@@ -78,26 +77,3 @@ def _os_errors():
     except tf.errors.OpError as error:
         reason = " ".join(error.message.split()).partition(";")[2].partition(" Failed")[0].strip() or error.message
         raise OSError(errno.EIO, f"TensorBoard's events, {reason}") from error
-
-
-def read(path):
-    """Rows of a history, as dicts of strings, without those that a power cut or another accident has damaged.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it has no column of steps.
-    """
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        header, *rows = [line.split(",") for line in file.read().splitlines()] or [[]]  # numbers: nothing is quoted
-    if "step" not in header:
-        raise ValueError(f"'{path}' is no history of a run: it begins with {','.join(header)!r:.80}. Remove it; what "
-                         "was learned is in the checkpoints")
-    return [dict(zip(header, row, strict=True)) for row in rows
-            if len(row) == len(header) and all(map(_is_number, row)) and row[header.index("step")].isdecimal()]
-
-
-def _is_number(text):
-    try:
-        return not text or bool(float(text) + 1)
-    except ValueError:
-        return False

@@ -64,4 +64,4 @@ class TripletTrainer(FaceTrainer):
 
     def watch(self, patience, step):
         """What looks whether the embeddings collapse into one point."""
-        return watch.CollapseWatch(self.triplet_loss, step)
+        return watch.CollapseWatch(self.triplet_loss)

@@ -74,12 +74,11 @@ class CollapseWatch:
 
     Args:
         triplet_loss: the `losses.TripletLoss`.
-        step: finished steps.
     """
 
     SHRUNK = 0.1  # of the distance at first
 
-    def __init__(self, triplet_loss, step=0):
+    def __init__(self, triplet_loss):
         self.collapsed = float(triplet_loss.ramp.value(np.float32(triplet_loss.ramp.margin)))
         self.first = None
         self.done = False
