@@ -25,6 +25,7 @@ from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.batches import training_batches
 
 BATCH = 90
+BARE = "bare, in batches"
 STORED, MEASURED = 12 * BATCH, 40 * BATCH  # images
 
 
@@ -51,14 +52,14 @@ def rows(bench):
     """Rows of the common table."""
     with tempfile.TemporaryDirectory() as folder:
         found = contenders(data.load(drawn(pathlib.Path(folder))), bench.threads)
-        kept = {name: found[name] for name in ("bare", "training, 112, crop and flip", "check.readable")}
+        kept = {name: found[name] for name in (BARE, "training, 112, crop and flip", "check.readable")}
         yield from compared(in_turn(kept, bench.rounds))
 
 
 def compared(results):
-    """Rows of the common table: the best rates beside those of bare decoding."""
+    """Rows of the common table: the best rates beside those of bare decoding, which gives batches as well."""
     best = {name: max(rate for rate, _ in result) for name, result in results.items()}
-    bare = best.pop("bare")
+    bare = best.pop(BARE)
     for name, rate in best.items():
         yield table.Row(f"input: {name}", "images/s", rate, "tf.io.decode_jpeg", bare)
 
@@ -98,7 +99,7 @@ def contenders(faces, threads):
     changes = {"random_crop": True, "random_flip": True}
     return {
         "bare": stretch(decoded.prefetch(BATCH), 1),
-        "bare, in batches": stretch(decoded.batch(BATCH).prefetch(2), BATCH),
+        BARE: stretch(decoded.batch(BATCH).prefetch(2), BATCH),
         "training, 112, crop and flip": training(112, **changes),
         "training, 96, crop and flip": training(96, **changes),
         "training, 112, plain": training(112),
@@ -137,7 +138,7 @@ def report(results):
     best = {name: max(rate for rate, _ in result) for name, result in results.items()}
     for name, result in results.items():
         ratios = []
-        for other in ("bare", "bare, in batches"):
+        for other in ("bare", BARE):
             paired = [rate / base for (rate, _), (base, _) in
                       zip(result, results[other], strict=True)]
             ratios.append(f"{best[name] / best[other]:.2f} ({statistics.median(paired):.2f})")

@@ -123,7 +123,8 @@ def train(options, pixels, labels, seed):
     head = heads.create(options.head, labels.max() + 1, options.embedding_size, **options.head_options)
     trainer = FaceTrainer(backbone, head, weight_decay=options.weight_decay)
     plan = schedules.plan(options, len(labels))
-    optimizer = keras.optimizers.SGD(plan.learning_rate, momentum=0.9, nesterov=True, global_clipnorm=options.clip_norm)
+    optimizer = keras.optimizers.SGD(plan.learning_rate, momentum=0.9, nesterov=True,
+                                     global_clipnorm=options.clip_norm or None)
     optimizer.build(trainer.trainable_variables)
     groups = variables_of(trainer, optimizer)
     state = [[variable.value for variable in group] for group in groups]

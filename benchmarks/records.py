@@ -78,18 +78,18 @@ def training(folder, options):
 
 def rows(bench):
     """Rows of the common table."""
-    from input_pipeline import compared, in_turn
+    from input_pipeline import BARE, compared, in_turn
 
     with tempfile.TemporaryDirectory() as folder:
         found = contenders(pathlib.Path(folder), bench.threads)
-        kept = {"bare": found["bare"], "record file, 112, crop and flip": found["record file"]}
+        kept = {BARE: found[BARE], "record file, 112, crop and flip": found["record file"]}
         yield from compared(in_turn(kept, bench.rounds))
 
 
 def contenders(folder, threads):
     """Name → function that handles images and returns what `input_pipeline.measure` says."""
     import tensorflow as tf
-    from input_pipeline import BATCH, drawn, stretch
+    from input_pipeline import BARE, BATCH, drawn, stretch
 
     from tf_facenet import data
     from tf_facenet.data import packing
@@ -103,7 +103,7 @@ def contenders(folder, threads):
     decoded = tf.data.Dataset.from_tensor_slices(contents).repeat().map(
         tf.io.decode_jpeg, num_parallel_calls=threads)
     found = {"bare": stretch(decoded.prefetch(BATCH), 1),
-             "bare, in batches": stretch(decoded.batch(BATCH).prefetch(2), BATCH)}
+             BARE: stretch(decoded.batch(BATCH).prefetch(2), BATCH)}
     for name, faces in sets.items():
         found[name] = stretch(training_batches(faces, BATCH, 112, Augmentation(random_crop=True, random_flip=True), 1,
                                                num_threads=threads), BATCH)

@@ -62,6 +62,16 @@ def test_layers_called_twice_and_maps_that_others_read_stay():
         np.testing.assert_allclose(numpy(value), numpy(expected), rtol=1e-5)
 
 
+def test_nested_models_and_layers_of_several_outputs_are_passed_by():
+    inner = keras.Sequential([keras.Input((6, 5, 3)), layers.Conv2D(4, 3, name="inner_conv")], name="inner")
+    inputs = keras.Input((6, 5, 3), name="in")
+    x = layers.Flatten(name="flat")(layers.BatchNormalization(name="norm")(inner(inputs)))
+    state, *others = layers.LSTM(4, return_state=True, name="lstm")(layers.Reshape((12, 4), name="rows")(x))
+    x = layers.Dense(3, name="last")(layers.Add(name="sum")([state, *others]))
+    x = layers.BatchNormalization(name="last_bn")(x)
+    check(randomised(keras.Model(inputs, x)), ["in", "inner", "norm", "flat", "rows", "lstm", "sum", "last"])
+
+
 def test_the_folded_layer_computes_as_precisely_as_the_norm():
     inputs = keras.Input((3,), name="in", dtype="float32")
     x = layers.Dense(2, dtype="mixed_bfloat16", name="dense")(inputs)

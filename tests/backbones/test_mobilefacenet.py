@@ -58,6 +58,17 @@ def test_mobilefacenet():
     assert entries["blocks.14.conv.7.running_var"] == (128,)
 
 
+@pytest.mark.parametrize("name", ["mbf", "mobilefacenet"])
+def test_first_kernels_are_as_large_as_the_originals(name):
+    """Kaiming's normal distribution by fan-out, √(2 / (h·w·C)) for C outputs, in groups or not."""
+    model = backbones.create(name, 112, 128)
+    for layer in model.layers:
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, PairConvolution)):
+            height, width, *_ = layer.kernel.shape
+            expected = np.sqrt(2 / (height * width * layer.output.shape[-1]))
+            assert numpy(layer.kernel).std() == pytest.approx(expected, rel=0.15), layer.name
+
+
 def test_large():
     model = backbones.create("mbf", 112, 512, large=True, keep_probability=0.75)
     assert parameters(model) == 6_314_880

@@ -1,10 +1,12 @@
 """Reading of pairs files, and the folds they give."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tf_facenet.data import pairs
 from tf_facenet.data.pairs import load_pairs, read_pairs, two_of
 
 # facenet's own test case: twelve pairs under a header that promises 6000, in two folds
@@ -124,6 +126,12 @@ def test_no_pair_left(people):
 def test_empty_file(people, lines):
     with pytest.raises(ValueError, match="lists no pair after its first line"):
         read_pairs(write(people, *lines), people)
+
+
+def test_a_set_whose_results_could_not_be_written(monkeypatch):
+    monkeypatch.setattr(pairs, "load_pairs", lambda *_: SimpleNamespace(name="a,b"))
+    with pytest.raises(ValueError, match="set 'a,b' has a comma in its name, .* Rename its file"):
+        pairs.load_sets("a,b.bin", "", "", "", 10)
 
 
 def test_missing_file_and_folder(people):

@@ -8,8 +8,8 @@ HEADER = "step,loss,lfw_accuracy\n"
 
 @pytest.mark.parametrize("damaged", ["3,0.4", "3,0.4,x\n", "x,0.4,\n", "3,\0\0\0,\n", "3,0.4,,\n", "\n", "-3,0.4,\n"])
 def test_damaged_lines_are_left_out(damaged, tmp_path):
-    (tmp_path / "history.csv").write_text(f"{HEADER}1,0.5,\n{damaged}")
-    assert history.read(tmp_path / "history.csv") == [{"step": "1", "loss": "0.5", "lfw_accuracy": ""}]
+    (tmp_path / "history.csv").write_text(f"{HEADER}1,-1,\n{damaged}")
+    assert history.read(tmp_path / "history.csv") == [{"step": "1", "loss": "-1", "lfw_accuracy": ""}]
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n1\n", b"\xff\xfe\n"])

@@ -6,6 +6,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from tf_facenet.heads.head import Head
 from tf_facenet.options import SoftmaxOptions, TripletOptions
 from tf_facenet.training import distribution
 
@@ -32,6 +33,14 @@ def test_what_cannot_be_divided(options, message):
 def test_more_devices_than_exist(gpus, where):
     with pytest.raises(ValueError, match="--num_devices is 3, but this machine has 2 GPUs"):
         distribution.strategy(SoftmaxOptions(num_devices=3, **where))
+
+
+def test_norms_of_nested_models_see_all_replicas():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()])
+    inputs = keras.Input((4,))
+    trainer = types.SimpleNamespace(backbone=keras.Model(inputs, inner(inputs)), head=Head(2, "head"))
+    distribution.prepare(trainer, types.SimpleNamespace(num_replicas_in_sync=2), 8)
+    assert inner.layers[0].synchronized
 
 
 def test_offline_triplets_are_for_one_process():

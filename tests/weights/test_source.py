@@ -23,7 +23,8 @@ def test_other_files(tmp_path, content):
 def test_a_folder(tmp_path):
     with pytest.raises(ValueError, match="is a folder; expected one checkpoint .* found none"):
         source.read(tmp_path)
-    for name in ("a.pb", "b.index"):
-        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "b.index").write_bytes(b"")
+    assert source.kind(tmp_path) is None  # a checkpoint
+    (tmp_path / "a.pb").write_bytes(b"")
     with pytest.raises(ValueError, match=r"found a.pb, b.index. Name the one you mean"):
         source.read(tmp_path)

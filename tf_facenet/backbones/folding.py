@@ -66,9 +66,10 @@ def sole_readers(model):
         readers[id(tensor)].append(None)
     once = [layer for layer in model.layers if len(layer._inbound_nodes) == 1]
     for layer in once:
-        reader, *others = readers[id(layer.output)]
-        if reader in once and not others:
-            yield layer, reader
+        outputs = layer._inbound_nodes[0].output_tensors  # a nested model's own `output` is its inner one
+        found = readers[id(outputs[0])] if len(outputs) == 1 else []
+        if len(found) == 1 and found[0] in once:
+            yield layer, found[0]
 
 
 def _is_affine(layer):

@@ -19,7 +19,7 @@ import keras
 from keras import layers
 
 from tf_facenet.backbones import blocks
-from tf_facenet.backbones.torch_blocks import PairConvolution, TorchBlocks
+from tf_facenet.backbones.torch_blocks import TorchBlocks
 
 MINIMUM_SIZE = 16
 LAST = 512  # channels of the last map
@@ -60,7 +60,7 @@ def mbf(image_size, embedding_size, *, large=False, standardization="fixed", kee
     if large:
         x = _residuals(parts, x, 128, repetitions[0], "layers_1")
     else:
-        x = PairConvolution(parts.kernels.clone(), name="layers_1_layers_0")(x)
+        x = parts.pairs(x, "layers_1_layers_0")
         x = parts.norm(x, "layers_1_layers_1", "layers_1_layers_2")
     for number, (factor, inside, inside_rest) in enumerate(MBF_STAGES, 1):
         x = _bottleneck(parts, x, (inside, factor * width), _mbf_names(f"layers_{2 * number}"), 2)

@@ -45,12 +45,21 @@ class TorchBlocks(blocks.Blocks):
         """The same for each channel by itself; [B, H, W, C] → [B, ⌈H/s⌉, ⌈W/s⌉, C]."""
         x, padding = _bordered(x, kernel_size, strides, name)
         return layers.DepthwiseConv2D(kernel_size, strides, padding, use_bias=False,
-                                      depthwise_initializer=self.kernels.clone(), name=name)(x)
+                                      depthwise_initializer=self.grouped(x.shape[-1]), name=name)(x)
 
     def whole_map(self, x, name):
         """Depthwise convolution over the whole map: [B, H, W, C] → [B, 1, 1, C]."""
-        return layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, depthwise_initializer=self.kernels.clone(),
+        return layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, depthwise_initializer=self.grouped(x.shape[-1]),
                                       name=name)(x)
+
+    def pairs(self, x, name):
+        """`PairConvolution`."""
+        return PairConvolution(self.grouped(x.shape[-1] / 2), name=name)(x)
+
+    def grouped(self, groups):
+        """`kernels` of a convolution in groups. PyTorch's fan-out counts the outputs of all of them, Keras' of one."""
+        config = self.kernels.get_config()
+        return self.kernels.from_config({**config, "scale": config["scale"] / groups} if "scale" in config else config)
 
     def norm(self, x, name, activation=None, **options):
         """Batch normalisation, then the activation if that has a name; any shape [B, …, C]."""

@@ -113,6 +113,9 @@ def load_sets(lfw_dir, lfw_pairs, val_targets, data_dir, num_folds=10):
         sets.append(load_pairs(find(file, *places), lfw_pairs, num_folds))
     names = [pairs.name for pairs in sets]
     for name in names:
+        if "," in name:
+            raise ValueError(f"the verification set {name!r} has a comma in its name, which separates the columns of "
+                             "history.csv. Rename its file")
         if name == RESERVED or names.count(name) > 1:
             raise ValueError(f"verification sets {', '.join(names)}: the name {name!r} is taken, so that results could "
                              "not be told apart. Leave one out of --val_targets, or rename its file")

@@ -29,6 +29,7 @@ def read(path):
 
 def _is_number(text):
     try:
-        return not text or bool(float(text) + 1)
+        float(text or 0)
     except ValueError:
         return False
+    return True

@@ -104,7 +104,7 @@ def prepare(trainer, strategy, batch_size, remat=False):
     if remat:
         recompute_blocks(trainer.backbone)
     if strategy.num_replicas_in_sync > 1:
-        for layer in trainer.backbone.layers:
+        for layer in trainer.backbone._flatten_layers():  # those of nested models too
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
         trainer.all_rows = all_rows

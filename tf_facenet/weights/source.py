@@ -29,7 +29,7 @@ def read(path):
         OSError: there is nothing, or it cannot be read.
         ValueError: it is none of these, damaged, or holds no weights.
     """
-    path = _only(Path(path)) if Path(path).is_dir() else path
+    path = _file(path)
     checkpoint = tf1.prefix(path)
     if checkpoint:
         return tf1.read_checkpoint(checkpoint)
@@ -38,6 +38,7 @@ def read(path):
 
 def kind(path):
     """The reader of a file, or None for a checkpoint."""
+    path = _file(path)
     return None if tf1.prefix(path) else _reader(path)
 
 
@@ -51,6 +52,10 @@ def _reader(path):
             return reader
     raise ValueError(f"'{path}' begins with {start!r}, so it is no file of weights that is known here; expected "
                      f"{EXPECTED}")
+
+
+def _file(path):
+    return _only(Path(path)) if Path(path).is_dir() else path
 
 
 def _only(folder):
