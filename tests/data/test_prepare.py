@@ -80,6 +80,15 @@ def test_training_leaves_people_out_and_says_what_is_odd(tmp_path, caplog):
         "Names: 1 people may be there twice, such as 'Al_Gore' and 'al gore'"]
 
 
+@pytest.mark.parametrize(("image_size", "seen"), [
+    (112, "112x112"), ((112, 170), "112x170"), ((140, 170), ""), (160, ""), (200, "")])
+def test_images_of_which_little_is_seen(caplog, image_size, seen):
+    options = SoftmaxOptions(data_dir="drawn:people=3,images=5,size=182", image_size=image_size, quiet=True)
+    prepare.training_faces(options)
+    found = [text for text in caplog.messages if text.startswith("Sizes:")]
+    assert [f"images of 182x182 pixels only {seen} are" in text for text in found] == [True] * bool(seen)
+
+
 def test_outliers_and_the_classes_they_leave_small(tmp_path):
     import h5py
 

@@ -8,11 +8,14 @@ import h5py
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.data import check, people, survey
+from tf_facenet.data import check, headers, images, people, samples, survey
 from tf_facenet.data.faces import Faces
 from tf_facenet.progress import Progress
 
 logger = logging.getLogger(__name__)
+
+LOOKED_AT = 60  # images, for their sizes
+SEEN = 0.6  # share of an image that the network sees at least; facenet's crop of 160 from 182 pixels is 0.77
 
 
 def training_faces(options):
@@ -46,7 +49,18 @@ def training_faces(options):
     for fact in survey.people_facts(faces):
         if fact.odd:
             logger.warning("%s: %s", fact.label.capitalize(), fact.text)
+    _warn_of_sizes(faces, options.image_size)
     return faces, bad
+
+
+def _warn_of_sizes(faces, image_size):
+    """Warn if most of an image lies outside of what the network sees: nothing is scaled."""
+    rows = np.linspace(0, len(faces) - 1, min(LOOKED_AT, len(faces))).astype(int)
+    size = np.median([headers.image_size(samples.read(faces.samples[row])) for row in rows], axis=0)
+    seen = np.minimum(images.height_width(image_size), size)
+    if seen.prod() < SEEN * size.prod():
+        logger.warning("Sizes: of images of %dx%d pixels only %dx%d are seen, the rest is cropped; nothing is scaled. "
+                       "Align them to about --image_size (tf-facenet align), or raise it", *size, *seen)
 
 
 def folder_faces(folder, quiet=False):
