@@ -5,6 +5,7 @@ from PIL import Image
 
 from tests.pictures import picture
 from tf_facenet.align import crop
+from tf_facenet.options.data import TEMPLATES
 
 # Boxes and crops that facenet's script wrote for its own test photographs: (width, height), box, margin, crop.
 MULTIFACE = [[418.426, 132.410, 504.524, 241.976], [858.754, 441.400, 954.389, 554.334],
@@ -54,6 +55,7 @@ def test_facenet_chooses_by_size_and_place():
 
 def test_templates_are_insightfaces():
     expected = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+    assert tuple(crop.TEMPLATES) == TEMPLATES  # those that options name
     np.testing.assert_allclose(crop.TEMPLATES["112x112"], expected)
     np.testing.assert_allclose(crop.TEMPLATES["112x96"], np.array(expected) - [8, 0])
     assert crop.template("112x96")[1] == (112, 96)

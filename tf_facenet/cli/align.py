@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import at_least, between
 from tf_facenet.options.data import TEMPLATES
 
 
@@ -28,13 +29,10 @@ class Options:
 
     def __post_init__(self):
         """Raise ValueError for values that cannot work."""
-        for name in ("image_size", "min_face_size", "batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}; expected at least 1")
+        at_least(self, 1, "image_size", "min_face_size", "batch_size", "workers")
+        between(self, 0.01, 1, "gpu_memory_fraction")
         if self.margin < 0:
             raise ValueError(f"--margin is {self.margin}; expected pixels, 0 or more")
-        if not 0.01 <= self.gpu_memory_fraction <= 1:
-            raise ValueError(f"--gpu_memory_fraction is {self.gpu_memory_fraction}; expected 0.01 to 1")
 
 
 def run(options):

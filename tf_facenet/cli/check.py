@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import at_least
 
 
 @dataclass(kw_only=True)
@@ -18,9 +19,7 @@ class Options:
 
     def __post_init__(self):
         """Raise ValueError for numbers that cannot work."""
-        for name in ("sample", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; expected at least 0")
+        at_least(self, 0, "sample", "seed")
 
 
 def run(options):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.bounds import at_least
 
 
 @dataclass(kw_only=True)
@@ -17,8 +18,7 @@ class PairsOptions:
     def __post_init__(self):
         """Raise ValueError for numbers that cannot work."""
         for name, least in (("folds", 2), ("pairs", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} is {getattr(self, name)}; expected at least {least}")
+            at_least(self, least, name)
 
 
 @dataclass(kw_only=True)

@@ -51,8 +51,9 @@ def found(path, names, key=str):
     chosen, unknown = np.zeros(len(names), bool), {}
     for line in _lines(path):
         for name in [line] if labels(line) else _names(line):
-            chosen[labels(name)] = True
-            if not labels(name):
+            own = labels(name)
+            chosen[own] = True
+            if not own:
                 unknown[name.strip()] = None
     return chosen, list(unknown)
 

@@ -80,8 +80,8 @@ def folder_faces(folder, quiet=False):
 
 def check_pairs(pairs, quiet=False):
     """Raise ValueError if an image of some `Pairs` cannot be decoded."""
-    samples = np.array(list(dict.fromkeys(pairs.images)), object)
-    _, bad = _readable(Faces(samples, np.zeros(len(samples), np.int64), [pairs.name]), quiet)
+    different = np.array(list(dict.fromkeys(pairs.images)), object)
+    _, bad = _readable(Faces(different, np.zeros(len(different), np.int64), [pairs.name]), quiet)
     if bad:
         raise ValueError(f"{_unreadable(bad)}. Replace them, or take their pairs out of the pairs file")
 

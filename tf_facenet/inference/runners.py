@@ -102,10 +102,11 @@ def _check_operations(folder):
         saved = saved_model_pb2.SavedModel.FromString((folder / model_file.SAVED_MODEL).read_bytes())
     except DecodeError as error:
         raise _damaged(folder, error) from error
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    nodes = [node for graph in graphs for part in (graph.node, *(each.node_def for each in graph.library.function))
-             for node in part]
-    found = sorted({node.op for node in nodes} & REACHING)
+    operations = set()
+    for graph in (meta.graph_def for meta in saved.meta_graphs):
+        operations.update(node.op for node in graph.node)
+        operations.update(node.op for function in graph.library.function for node in function.node_def)
+    found = sorted(operations & REACHING)
     if found:
         raise ValueError(f"'{folder}' runs operations that reach files or other programs: {', '.join(found)}. "
                          "Export the model with tf-facenet export.")
