@@ -30,6 +30,7 @@ setup(
     ],
     extras_require={
         "align": ["mtcnn>=1.0"],
+        "gpu": ["tensorflow[and-cuda]>=2.18"],
         "sklearn": ["scikit-learn>=1.5"],
         "onnx": ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
         "tflite": ["ai-edge-litert>=2.0"],

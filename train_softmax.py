@@ -47,7 +47,7 @@ def main(argv=None):
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)
-    distribution.prepare(trainer, strategy, options.batch_size, options.remat)
+    distribution.prepare(trainer, strategy, options.batch_size, options.remat, options.sync_batchnorm)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
         pretrained.load_head(head, options.pretrained_model, faces.names)

@@ -45,7 +45,7 @@ def main(argv=None):
         trainer = TripletTrainer(
             backbone, triplet_loss, options.images_per_person, head,
             head_factor=options.softmax_loss_factor, weight_decay=options.weight_decay)
-    distribution.prepare(trainer, strategy, options.batch_size, options.remat)
+    distribution.prepare(trainer, strategy, options.batch_size, options.remat, options.sync_batchnorm)
     if options.pretrained_model and not options.resume:
         pretrained.load(backbone, options.pretrained_model)
     pretrained.freeze(backbone, options.freeze)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 from keras.ops import convert_to_numpy as numpy
 
-from tf_facenet.kernels import fuse
+from tf_facenet.kernels import fuse, warm_up
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 6, 5, 3)).astype("float32") * 3 + 1
 
@@ -145,3 +145,43 @@ def test_saved_as_keras_own_layer(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert "call" not in vars(loaded.get_layer("bn"))
     np.testing.assert_allclose(numpy(loaded(IMAGES)), numpy(fused(IMAGES)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise_shape", [None, (None, 1, 1, 1)], ids=["dropout", "drop path"])
+def test_dropout_has_the_same_masks_under_xla(noise_shape):
+    """TensorFlow 2.21 draws other uniform numbers of a seed where XLA compiles, and Keras' own layer gives other masks.
+
+    So it does with alg="philox", too: XLA makes its numbers of other bits. Whole random integers are the same.
+    """
+    images = keras.Input((6, 6, 4))
+    layer = keras.layers.Dropout(0.4, noise_shape=noise_shape, seed=7)
+    model, ones = keras.Model(images, layer(images)), tf.ones([32, 6, 6, 4])
+
+    def masks(jit):
+        layer.seed_generator.state.assign([3, 7])
+        return tf.function(lambda images: model(images, training=True), jit_compile=jit, autograph=False)(ones).numpy()
+
+    own = masks(jit=False)
+    fuse(model)
+    np.testing.assert_array_equal(masks(jit=False), own)  # runs of before go on as they would have
+    np.testing.assert_array_equal(masks(jit=True), own)
+    np.testing.assert_allclose(np.unique(own), [0, 1 / 0.6])
+
+
+def test_the_momentum_of_statistics_grows():
+    """After steps t = 0, 1 with batches of mean 2 and 6: 2 · 9/10, then (2 · 2/11 + 9/11 · 6)."""
+    inputs = keras.Input((1, 1, 1))
+    layer = layers.BatchNormalization(momentum=0.995)
+    model, step = keras.Model(inputs, layer(inputs)), keras.Variable(0, dtype="int32")
+    fuse(model)
+    warm_up(model, step)
+    seen = []
+    for pair in ([1.0, 3.0], [4.0, 8.0]):
+        model(tf.reshape(pair, [2, 1, 1, 1]), training=True)
+        seen.append((float(layer.moving_mean[0]), float(layer.moving_variance[0])))
+        step.assign(step + 1)
+    assert seen[0] == pytest.approx((0.9 * 2, 0.1 * 1 + 0.9 * 1))
+    assert seen[1] == pytest.approx((2 / 11 * 1.8 + 9 / 11 * 6, 2 / 11 * 1 + 9 / 11 * 4))
+    step.assign(1_000_000)  # later it is the layer's own
+    model(tf.zeros([2, 1, 1, 1]), training=True)
+    assert float(layer.moving_mean[0]) == pytest.approx(0.995 * seen[1][0])

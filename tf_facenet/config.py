@@ -20,9 +20,10 @@ from tf_facenet.files import parse_json, write_json
 
 
 def option(default, help, *, choices=None, type=None, short=None, old=""):
-    """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a ``False`` default makes it a switch.
+    """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a default of True or False makes it a switch.
 
-    ``--no_flag`` turns off a switch that a recipe turns on; `old` is a name that it had in older versions.
+    ``--no_flag`` turns off a switch that is on by default or that a recipe turns on; `old` is a name that it had in
+    older versions.
     """
     metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old}
     return dataclasses.field(default=default, metadata=metadata)
@@ -113,7 +114,7 @@ class _Parser(argparse.ArgumentParser):
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action):
-        shown = action.default not in (None, "", False, argparse.SUPPRESS) and action.option_strings
+        shown = action.default not in (None, "", True, False, argparse.SUPPRESS) and action.option_strings
         default = _PLACE_NAMES.get(str(action.default), action.default)
         return f"{action.help} (default {default})" if shown else action.help
 
@@ -137,15 +138,16 @@ def _add(group, field):
     if meta.get("positional"):
         group.add_argument(field.name, help=meta["help"], nargs=meta["nargs"])
         return
-    kind = {"action": "store_true"} if field.default is False else {
+    is_switch = isinstance(field.default, bool)
+    kind = {"action": "store_true"} if is_switch else {
         "type": meta["type"], "choices": meta["choices"],
         "metavar": None if meta["choices"] else _METAVARS.get(meta["type"]),
         "action": _Repeatable if meta["type"] is paths else "store"}
     flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"] + [f"--{meta['old']}"] * bool(meta["old"])
     group.add_argument(*flags, default=field.default, help=meta["help"], **kind)
-    if field.default is False:
+    if is_switch:
         group.add_argument(f"--no_{field.name}", action="store_false", dest=field.name, default=argparse.SUPPRESS,
-                           help=argparse.SUPPRESS)
+                           help="turns this off" if field.default else argparse.SUPPRESS)
 
 
 def parse(cls, argv=None, prog=None):

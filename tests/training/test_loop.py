@@ -55,6 +55,29 @@ def test_micro_batches_with_synchronised_batch_norm(two_devices):
     assert all(np.isfinite(list(each.values())).all() for each in terms)
 
 
+@pytest.mark.parametrize(("sync_batchnorm", "messages"), [(True, 1 + 2 * 2), (False, 1)])
+def test_messages_of_a_step(two_devices, sync_batchnorm, messages):
+    """All gradients in one, and of each of the two synchronised batch normalisations one forward and one backward."""
+    loop = make_loop(two_devices, sync_batchnorm=sync_batchnorm)
+    batch = loop._dealt(next(iter(batches())))
+    graph = loop._train_step.get_concrete_function(*batch, tf.constant(0.0)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("CollectiveReduceV2") == messages * two_devices.num_replicas_in_sync
+
+
+def test_without_synchronisation_the_first_replica_s_statistics_are_kept(two_devices):
+    """The first convolution's output of its half of the batch, mean and variance, times 1 - momentum, 0.1."""
+    loop = make_loop(two_devices, sync_batchnorm=False)
+    images, labels = next(iter(batches()))
+    backbone = loop.trainer.backbone
+    first = keras.Model(backbone.inputs, backbone.get_layer("conv1").output)
+    maps = numpy(first(images[:len(images) // 2]))
+    loop._train_step(*loop._dealt((images, labels)), tf.constant(0.0))
+    norm = backbone.get_layer("bn1")
+    np.testing.assert_allclose(numpy(norm.moving_mean), 0.1 * maps.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(numpy(norm.moving_variance), 0.9 + 0.1 * maps.var((0, 1, 2)), rtol=1e-4)
+
+
 def test_the_loss_is_the_sum_of_its_parts():
     terms, _ = train(tf.distribute.get_strategy())
     for each in terms:

@@ -83,7 +83,7 @@ def _set_up(options):
         logs.to_stdout(quiet=True)
     import tensorflow as tf
 
-    from tf_facenet.training.distribution import limit_memory
+    from tf_facenet.training.devices import limit_memory
 
     if options.workers > 1:
         tf.config.threading.set_intra_op_parallelism_threads(max(os.cpu_count() // options.workers, 1))

@@ -27,6 +27,9 @@ class OptimizerOptions:
     moving_average_decay: float = option(0.9999, "decay of the averaged weights that are validated "
                                          "and saved; 0 = none")
 
+    constant_batch_norm_momentum: bool = option(False, "batch normalisation keeps its momentum from the first step on, "
+                                                "as in facenet, instead of growing towards it")
+
     def check(self):
         """Raise ValueError for values that cannot work."""
         at_least(self, 1, "learning_rate_decay_epochs")

@@ -46,9 +46,13 @@ class DeviceOptions:
     num_devices: int = option(0, "devices of this process; 0 = all GPUs. Without GPUs, that many logical CPUs")
     precision: str = option("float32", "what the backbone computes in; float16 with a scale of the loss",
                             choices=("float32", "bfloat16", "float16"), type=precision)
-    jit: str = option("auto", "compile with XLA; auto = on a GPU", choices=("auto", "on", "off"))
+    jit: str = option("auto", "compile with XLA; auto = on a GPU on which XLA works", choices=("auto", "on", "off"))
     steps_per_execution: int = option(1, "steps that TensorFlow does without coming back to Python")
-    gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use")
+    deterministic: bool = option(False, "on a GPU: slower kernels that give the same numbers each time, so that a "
+                                 "resumed run equals one that never stopped; on a CPU it does anyway")
+    gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use; 1 = as much as is needed")
+    sync_batchnorm: bool = option(True, "batch normalisation sees the batch of all devices; with --no_sync_batchnorm "
+                                  "each its own part, as in insightface, and the first one's statistics are saved")
     remat: bool = option(False, "less memory, a third more time: residual blocks are computed again for the gradient")
     accumulate: int = option(1, "micro-batches that a batch is split into on each device", old="accumulation_steps")
 

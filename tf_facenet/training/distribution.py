@@ -1,17 +1,19 @@
-"""Devices: tf.distribute strategy, GPU memory, dtype policy."""
+"""The tf.distribute strategy, dtype policy and compilation that the options ask for."""
 
+import logging
 import os
-import subprocess
 
 import keras
 import tensorflow as tf
 
 from tf_facenet import logs
 from tf_facenet.kernels import fuse
-from tf_facenet.training import agreement, cluster, rendezvous
+from tf_facenet.training import agreement, cluster, devices, rendezvous
 from tf_facenet.training.precision import POLICIES
 from tf_facenet.training.recompute import recompute_blocks
 from tf_facenet.training.workers import Workers, placed
+
+logger = logging.getLogger(__name__)
 
 
 def strategy(options):
@@ -31,13 +33,16 @@ def strategy(options):
         OSError: a worker does not come, or its port is in use.
     """
     keras.config.set_dtype_policy(POLICIES[options.precision])
-    gpus = tf.config.list_physical_devices("GPU")
-    limit_memory(gpus, options.gpu_memory_fraction)
-    if gpus and options.num_devices > len(gpus):
-        raise ValueError(f"--num_devices is {options.num_devices}, but this machine has {len(gpus)} GPUs")
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
     found = cluster.find(options)
-    if found:
-        return _multi_worker(found, gpus, options)
+    gpus = devices.take(options, found)
+    made = _multi_worker(found, gpus, options) if found else _one_process(gpus, options)
+    devices.warn_of_unused(gpus)
+    return made
+
+
+def _one_process(gpus, options):
     wanted = options.num_devices or len(gpus)
     if options.strategy == "none" or (options.strategy != "mirrored" and wanted < 2):
         _check_batch_size(options, num_replicas=1)
@@ -50,16 +55,15 @@ def strategy(options):
 
 def _multi_worker(found, gpus, options):
     """MultiWorkerMirroredStrategy, once all workers have met."""
-    devices = options.num_devices or len(gpus) or 1
-    if devices > max(len(gpus), 1):
-        raise ValueError(f"--num_devices is {devices}; a worker without GPUs is one device: start more workers")
+    count = len(gpus) or 1
+    if options.num_devices > count:
+        raise ValueError(f"--num_devices is {options.num_devices}; a worker without GPUs is one device: start more "
+                         "workers")
     if getattr(options, "mining", "") == "offline":
         raise ValueError("--mining offline works in one process only: its rounds are embedded there; take --strategy "
                          "mirrored, or --mining semi_hard, which looks at the whole batch of all workers")
-    _check_batch_size(options, len(found.addresses) * devices)
-    if len(gpus) > devices:
-        tf.config.set_visible_devices(gpus[:devices], "GPU")
-    rendezvous.meet(found, agreement.shared_options(options, num_devices=devices))
+    _check_batch_size(options, len(found.addresses) * count)
+    rendezvous.meet(found, agreement.shared_options(options, num_devices=count))
     if not found.is_chief:
         options.quiet = True
         logs.to_stdout(quiet=True)
@@ -67,6 +71,13 @@ def _multi_worker(found, gpus, options):
     return tf.distribute.MultiWorkerMirroredStrategy(tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(found.addresses)}), task_type="worker", task_id=found.index,
         rpc_layer="grpc"))
+
+
+def describe(options, strategy, jit):
+    """What computes, in one line for the log."""
+    kind = type(strategy).__name__.strip("_").partition("Strategy")[0].removesuffix("Distribution")
+    return (f"{devices.describe(tf.config.get_visible_devices('GPU'))}; replicas {strategy.num_replicas_in_sync} "
+            f"({kind.lower()}), precision {options.precision}, XLA {'on' if jit else 'off'}")
 
 
 def agree(strategy, faces):
@@ -86,15 +97,23 @@ def jit(options, strategy):
     Raises:
         ValueError: it is asked for, but there are several replicas.
     """
-    alone = strategy.num_replicas_in_sync == 1
-    if options.jit == "on" and not alone:
-        raise ValueError(f"--jit on works on one device, and here are {strategy.num_replicas_in_sync}; take --jit off, "
-                         "or --strategy none")
-    return options.jit == "on" or (options.jit == "auto" and alone and bool(tf.config.list_logical_devices("GPU")))
+    if strategy.num_replicas_in_sync > 1:
+        if options.jit == "on":
+            raise ValueError(f"--jit on works on one device, and here are {strategy.num_replicas_in_sync}; take --jit "
+                             "off, or --strategy none")
+        return False
+    gpus = tf.config.get_visible_devices("GPU")
+    if options.jit == "off" or (options.jit == "auto" and not gpus):
+        return False
+    if devices.can_jit(gpus):
+        return True
+    logger.warning("XLA of TensorFlow %s aborts on %s: --jit auto leaves it off%s", tf.__version__,
+                   devices.describe(gpus), ", on takes the risk" if options.jit == "on" else "")
+    return options.jit == "on"
 
 
-def prepare(trainer, strategy, batch_size, remat=False):
-    """Let batch normalisation use TensorFlow's own kernel, and statistics those of all replicas.
+def prepare(trainer, strategy, batch_size, remat=False, sync_batchnorm=True):
+    """Let layers use TensorFlow's own kernels, and statistics be those of all replicas.
 
     Raises:
         ValueError: the head cannot take batches of that size.
@@ -106,7 +125,7 @@ def prepare(trainer, strategy, batch_size, remat=False):
     if strategy.num_replicas_in_sync > 1:
         for layer in trainer.backbone._flatten_layers():  # those of nested models too
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
+                layer.synchronized = sync_batchnorm
         trainer.all_rows = all_rows
         trainer.head.synchronize(strategy.num_replicas_in_sync)
 
@@ -147,15 +166,3 @@ def _logical_cpus(count):
         tf.config.set_logical_device_configuration(
             device, [tf.config.LogicalDeviceConfiguration()] * count)
     return "CPU"
-
-
-def limit_memory(gpus, fraction):
-    """Let the process use a share of each GPU's memory. Must run before TensorFlow touches a device."""
-    if not gpus or fraction == 1.0:
-        return
-    sizes = subprocess.run(
-        ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
-        capture_output=True, text=True, check=True).stdout.split()
-    for gpu, megabytes in zip(gpus, sizes, strict=False):
-        tf.config.set_logical_device_configuration(
-            gpu, [tf.config.LogicalDeviceConfiguration(int(megabytes) * fraction)])

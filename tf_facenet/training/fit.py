@@ -5,7 +5,7 @@ import logging
 
 import tensorflow as tf
 
-from tf_facenet import config, data
+from tf_facenet import config, data, kernels
 from tf_facenet.align.recipe import noted_template
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.batches import NO_IMAGE, training_batches
@@ -85,13 +85,17 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
 
 
 def _loop(trainer, plan, options, strategy):
+    jit = distribution.jit(options, strategy)
+    logger.info("Devices: %s", distribution.describe(options, strategy, jit))
     with strategy.scope():
         optimizer = optimizers.create(options, plan.learning_rate)
+        if not options.constant_batch_norm_momentum:
+            kernels.warm_up(trainer.backbone, optimizer.iterations)
         average = (averages.WeightAverage(trainer.averaged_variables, options.moving_average_decay)
                    if options.moving_average_decay else None)
         return Loop(trainer, optimizer, strategy, average, options.accumulate,
                     loss_scale=LossScale() if options.precision == "float16" else None,
-                    jit=distribution.jit(options, strategy), steps_per_execution=options.steps_per_execution)
+                    jit=jit, steps_per_execution=options.steps_per_execution)
 
 
 def _batches(loop, faces, options, state):
