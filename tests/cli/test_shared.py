@@ -130,8 +130,18 @@ def test_classify_strangers(world, run, tmp_path):
     run("classify", "train", "known", "model.keras", tmp_path / "c.npz")
     dataclasses.replace(Classifier.load(tmp_path / "c.npz"), threshold=0.8).save(tmp_path / "c.npz")
     text = run("classify", "predict", "all", "model.keras", tmp_path / "c.npz")
-    assert [line.split("/")[-2] for line in text.splitlines() if "  unknown: " in line] == ["Yellow"] * 6
+    strangers = [line for line in text.splitlines() if "  unknown (nearest " in line]
+    assert [line.split("/")[-2] for line in strangers] == ["Yellow"] * 6
+    loaded = Classifier.load(tmp_path / "c.npz")
+    classes, probabilities, _ = loaded.predict(Embedder.load(world / "model.keras").embed([strangers[0].split()[-1]]))
+    assert f"  unknown (nearest {loaded.names[classes[0]]}: {probabilities[0]:.3f})  " in strangers[0]
     assert "Accuracy: 1.000" in text
+
+
+def test_classify_by_a_support_vector_machine(run, tmp_path):
+    run("classify", "train", "known", "model.keras", tmp_path / "c.npz", "--classifier", "svm", "--unknown_far", "0")
+    assert np.any(Classifier.load(tmp_path / "c.npz").planes != Classifier.load(tmp_path / "c.npz").centers)
+    assert "Accuracy: " in run("classify", "predict", "known", "model.keras", tmp_path / "c.npz")
 
 
 def test_classify_a_split(run, tmp_path):
