@@ -91,7 +91,7 @@ def measure(model, training, probes, pairs):
     """Figures of a model by name."""
     embedder = Embedder.load(model, place=LEFT)
     known = embedder.embed(training.samples)
-    machine = Classifier.train(known, training.labels, training.names)
+    machine = Classifier.train(known, training.labels, training.names, classifier="svm")
     centers = class_centers(known, training.labels, training.num_classes)
     paired = embedder.embed(pairs.images)
     strangers = np.sort((paired @ centers.T).max(axis=1))

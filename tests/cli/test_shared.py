@@ -113,6 +113,31 @@ def test_cluster(world, run, tmp_path):
     assert [folder.name for folder in (tmp_path / "largest").iterdir()] == ["0"]
 
 
+@pytest.mark.parametrize(("squared", "people"), [(0.25, 4), (1.44, 3)])
+def test_cluster_takes_the_distance_from_the_model(squared, people, world, run, tmp_path):
+    """Images of one colour are within 0.2 of each other; Red and Yellow are 1.1 apart, and Yellow and Green."""
+    colors.write_model(tmp_path / "m.keras", threshold={"distance": "squared-L2", "value": squared})
+    assert f"24 images, {people} people" in run(
+        "cluster", tmp_path / "m.keras", "all", tmp_path / "out", "--align", "none")
+
+
+def test_cluster_by_a_model_without_a_threshold(world, run, tmp_path):
+    arguments = ("cluster", "model.keras", "known", tmp_path / "out", "--align", "none")
+    with pytest.raises(ValueError, match="no threshold: pass --cluster_threshold, or choose one by tf-facenet"):
+        run(*arguments)
+    assert "18 images, 3 people" in run(*arguments, "--method", "hdbscan", "--min_cluster_size", "3")
+
+
+def test_cluster_one_person(world, run, tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(colors.picture("Red", 0))
+    for size, said in ((5, "1 people (the largest has 20 images), 0 images"), (21, "0 people")):
+        assert f"20 images, {said}" in run("cluster", "model.keras", folder, tmp_path / f"out{size}", "--align", "none",
+                                           "--method", "hdbscan", "--min_cluster_size", str(size))
+
+
 def test_classify(run, tmp_path):
     said = run("classify", "train", "known", "model.keras", tmp_path / "people.npz", "--unknown_far", "0")
     assert "Number of classes: 3\nNumber of images: 18" in said
@@ -130,8 +155,18 @@ def test_classify_strangers(world, run, tmp_path):
     run("classify", "train", "known", "model.keras", tmp_path / "c.npz")
     dataclasses.replace(Classifier.load(tmp_path / "c.npz"), threshold=0.8).save(tmp_path / "c.npz")
     text = run("classify", "predict", "all", "model.keras", tmp_path / "c.npz")
-    assert [line.split("/")[-2] for line in text.splitlines() if "  unknown: " in line] == ["Yellow"] * 6
+    strangers = [line for line in text.splitlines() if "  unknown (nearest " in line]
+    assert [line.split("/")[-2] for line in strangers] == ["Yellow"] * 6
+    loaded = Classifier.load(tmp_path / "c.npz")
+    classes, probabilities, _ = loaded.predict(Embedder.load(world / "model.keras").embed([strangers[0].split()[-1]]))
+    assert f"  unknown (nearest {loaded.names[classes[0]]}: {probabilities[0]:.3f})  " in strangers[0]
     assert "Accuracy: 1.000" in text
+
+
+def test_classify_by_a_support_vector_machine(run, tmp_path):
+    run("classify", "train", "known", "model.keras", tmp_path / "c.npz", "--classifier", "svm", "--unknown_far", "0")
+    assert np.any(Classifier.load(tmp_path / "c.npz").planes != Classifier.load(tmp_path / "c.npz").centers)
+    assert "Accuracy: " in run("classify", "predict", "known", "model.keras", tmp_path / "c.npz")
 
 
 def test_classify_a_split(run, tmp_path):
@@ -223,7 +258,7 @@ def test_mistakes(run, arguments, message):
     ("identify m.keras g a.png --margin -1", "--margin is -1; expected at least 0"),
     ("classify train all m.keras c.npz --unknown_far 1.5", "--unknown_far is 1.5; expected 0 to 1"),
     ("classify train all m.keras c.npz --unknown_far nan", "--unknown_far is nan; expected 0 to 1"),
-    ("cluster m.keras all out --cluster_threshold 0", "--cluster_threshold is 0.0; expected 0.01 to 2"),
+    ("cluster m.keras all out --cluster_threshold 2.5", "--cluster_threshold is 2.5; expected 0 to 2"),
 ])
 def test_numbers_and_names_that_cannot_be(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:

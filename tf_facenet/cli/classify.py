@@ -18,6 +18,8 @@ class Options(FaceOptions):
     use_split_dataset: bool = option(False, "train on some images of each person, predict the others")
     min_nrof_images_per_class: int = option(20, "with --use_split_dataset: people with fewer images are left out")
     nrof_train_images_per_class: int = option(10, "with --use_split_dataset: images of each person that train")
+    classifier: str = option("mean", "train: mean = the nearest mean embedding of a person, which one photograph "
+                             "suffices for; svm = facenet's linear support vector machine", choices=("mean", "svm"))
     unknown_far: float = option(0.01, "train: share of strangers' faces that may be taken for known people")
     seed: int = option(666, "seed of the split")
 
@@ -46,7 +48,7 @@ def _train(options, embedder):
     faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
     print("Training classifier")
     classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
-                                  options.unknown_far)
+                                  options.unknown_far, options.classifier)
     classifier.save(options.classifier_filename)
     print(f"Unknown below a cosine of {classifier.threshold:.3f} to everybody")
     print(f'Saved classifier model to file "{options.classifier_filename}"')
@@ -66,8 +68,8 @@ def _predict(options, embedder):
     classes, probabilities, similarities = classifier.predict(embeddings)
     known = similarities >= classifier.threshold
     for row, (label, probability) in enumerate(zip(classes, probabilities, strict=True)):
-        name = classifier.names[label] if known[row] else "unknown"
-        print(f"{row:4d}  {name}: {probability:.3f}  {faces.samples[row]}")
+        answer = f"{classifier.names[label]}: {probability:.3f}"
+        print(f"{row:4d}  {answer if known[row] else f'unknown (nearest {answer})'}  {faces.samples[row]}")
     own = np.array([classifier.names.index(name) if name in classifier.names else -1 for name in faces.names])
     if (own >= 0).any():
         right = np.where(own[faces.labels] >= 0, known & (classes == own[faces.labels]), ~known)

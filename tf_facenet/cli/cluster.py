@@ -14,16 +14,17 @@ class Options(PhotographOptions):
     model: str = positional("run folder, .keras file or exported model")
     data_dir: str = positional("folder of images, or of folders of them")
     out_dir: str = positional("folder to write: 0, 1, ... from the largest group on, and nobody")
-    method: str = option("dbscan", "dbscan = all that is linked below the threshold; hdbscan = denser groups, without "
-                         "a threshold", choices=("dbscan", "hdbscan"))
-    cluster_threshold: float = option(1.0, "distance below which two images are linked")
+    method: str = option("average", "average = groups merged while they are near in the mean; dbscan = all that is "
+                         "linked; hdbscan = denser groups", choices=("average", "dbscan", "hdbscan"))
+    cluster_threshold: float = option(0.0, "distance below which groups are merged or images linked; 0 = from the "
+                                      "model's own threshold")
     min_cluster_size: int = option(1, "images of a person at least; the rest goes to nobody")
     largest_cluster_only: bool = option(False, "write only the largest group")
 
     def __post_init__(self):
         """Raise ValueError for numbers that cannot be."""
         super().__post_init__()
-        between(self, 0.01, 2, "cluster_threshold")
+        between(self, 0, 2, "cluster_threshold")
         at_least(self, 1, "min_cluster_size")
 
 
@@ -44,8 +45,9 @@ def run(options):
     out = Path(options.out_dir)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"out_dir {options.out_dir!r} is not empty; name a new folder")
+    threshold = _threshold(embedder, options)
     files, embeddings, _ = shared.embed_files(embedder, image_files(options.data_dir), options)
-    labels = cluster(embeddings, options.method, options.cluster_threshold, options.min_cluster_size)
+    labels = cluster(embeddings, options.method, threshold, options.min_cluster_size)
     with atomic_folder(out) as temporary:
         for number, (file, label) in enumerate(zip(files, labels, strict=True)):
             if options.largest_cluster_only and label != 0:
@@ -56,3 +58,16 @@ def run(options):
     sizes = np.bincount(labels[labels >= 0])
     print(f"{len(files)} images, {len(sizes)} people (the largest has {sizes.max(initial=0)} images), "
           f"{np.count_nonzero(labels == NOBODY)} images of nobody: {out}")
+
+
+def _threshold(embedder, options):
+    """The distance of `cluster`: the option's or the model's; None if there is none and the method can do without."""
+    from tf_facenet.cli import shared
+    from tf_facenet.inference.clustering import linking_distance
+
+    own = shared.distance_limit(embedder, 0)
+    if options.cluster_threshold or own:
+        return options.cluster_threshold or linking_distance(own, options.method)
+    if options.method != "hdbscan":
+        raise ValueError("The model has no threshold: pass --cluster_threshold, or choose one by tf-facenet threshold")
+    return None

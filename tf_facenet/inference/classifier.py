@@ -1,20 +1,25 @@
 """A classifier of known people on top of embeddings that also says when it is nobody of them.
 
-The linear support vector machine is davidsandberg/facenet's (src/classifier.py; MIT). Deliberate differences: one
-against the rest instead of each pair, so that a thousand people are a thousand planes; the file is plain arrays,
-which run no code when they are loaded; faces that are far from everybody are unknown.
+The linear support vector machine is davidsandberg/facenet's (src/classifier.py; MIT). Deliberate differences: the
+nearest mean is the default, which needs no second photograph of anybody; planes of one against the rest instead of each
+pair, so that a thousand people are a thousand planes; the file is plain arrays, which run no code when they are loaded;
+faces that are far from everybody are unknown.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from tf_facenet.files import DAMAGES, atomic_write
 from tf_facenet.inference.model_file import check_same
+from tf_facenet.lookup import lookup
 
-CHUNK = 4096  # rows compared with all centres at a time
-FOLDS = 3  # of the cross-validation that finds the sharpness
-SHARPNESSES = np.geomspace(0.5, 50, 21)
+CHUNK = 4096  # rows compared with all people at a time
+FOLDS = 3  # of the cross-validation that finds the sharpness of support vector machines
+MOST_HELD_OUT = 2048  # rows that the sharpness of means is found on
+DOUBLINGS = np.linspace(-4, 4, 33)  # of the usual sharpness, which are tried
+USUAL_SHARPNESS = 20  # of several networks and numbers of photographs, see docs/results.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +29,8 @@ class Classifier:
     Attributes:
         names: [C] the people.
         centers: [C, D] mean embedding of each, of norm 1.
-        planes: [C, D] and offsets: [C], the support vector machine: person c is on the positive side of plane c.
-        sharpness: what the distances to the planes are multiplied with for probabilities by softmax.
+        planes: [C, D] and offsets: [C]: the person of a face x is the c of the largest ⟨planes[c], x⟩ + offsets[c].
+        sharpness: what these are multiplied with for probabilities by softmax.
         threshold: cosine to the nearest centre below which a face is unknown.
         model_id: `metadata["model_id"]` of the model that made the embeddings.
     """
@@ -39,7 +44,7 @@ class Classifier:
     model_id: str = ""
 
     @classmethod
-    def train(cls, embeddings, labels, names, model_id="", unknown_far=0.01):
+    def train(cls, embeddings, labels, names, model_id="", unknown_far=0.01, classifier="mean"):
         """Learn people from their embeddings.
 
         Args:
@@ -49,17 +54,17 @@ class Classifier:
             model_id: of the model that made the embeddings.
             unknown_far: share of the faces of people that it does not know that may be taken for known ones;
                 see `unknown_threshold`.
+            classifier: "mean", the nearest centre; or "svm", facenet's linear support vector machine.
 
         Raises:
-            ValueError: fewer than two people.
+            ValueError: fewer than two people, an unknown classifier, or scikit-learn is not installed.
         """
+        learn = lookup(CLASSIFIERS, classifier, "classifier")
         if len(names) < 2:
             raise ValueError(f"A classifier needs at least two people; got {len(names)}. Add people, or use a gallery.")
         centers = class_centers(embeddings, labels, len(names))
-        planes, offsets = _planes(embeddings, labels)
-        sharpness = _sharpness(embeddings, labels)
         threshold = unknown_threshold(embeddings, labels, centers, unknown_far)
-        return cls(list(names), centers, planes, offsets, sharpness, threshold, model_id)
+        return cls(list(names), centers, *learn(embeddings, labels, len(names)), threshold, model_id)
 
     def predict(self, embeddings):
         """Most probable person of each face.
@@ -68,8 +73,9 @@ class Classifier:
             embeddings: [N, D], rows of norm 1.
 
         Returns:
-            ``(classes, probabilities, similarities)``, each [N]: the class of the largest probability, this
-            probability, and the cosine to the nearest centre. A face is unknown if that is below `threshold`.
+            ``(classes, probabilities, similarities)``, each [N]: the most probable person; the probability that it
+            is this person if it is one of those that the classifier knows; and the cosine to the nearest centre. A
+            face is unknown if that is below `threshold`.
 
         Raises:
             ValueError: the embeddings have another width.
@@ -78,6 +84,10 @@ class Classifier:
         if embeddings.shape[1] != self.centers.shape[1]:
             raise ValueError(f"The faces have embeddings of {embeddings.shape[1]} numbers, the classifier was trained "
                              f"on {self.centers.shape[1]}. Use the model and the --flip that it was trained with.")
+        parts = [self._predict(embeddings[at:at + CHUNK]) for at in range(0, max(1, len(embeddings)), CHUNK)]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+    def _predict(self, embeddings):
         scores = self.sharpness * (embeddings @ self.planes.T + self.offsets)
         classes = scores.argmax(axis=1)
         shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -126,11 +136,43 @@ def _checked(arrays):
     return {**arrays, **plain, "names": names}
 
 
-def class_centers(embeddings, labels, num_classes):
-    """Mean embedding of each class, scaled to norm 1: [C, D]."""
+def class_sums(embeddings, labels, num_classes):
+    """Sum of the embeddings of each class: float64 [C, D]."""
     sums = np.zeros((num_classes, embeddings.shape[1]))
     np.add.at(sums, labels, embeddings)
-    return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-10)).astype(np.float32)
+    return sums
+
+
+def class_centers(embeddings, labels, num_classes):
+    """Mean embedding of each class, scaled to norm 1: [C, D]."""
+    return _unit(class_sums(embeddings, labels, num_classes))
+
+
+def own_cosine(sums, counts):
+    """Cosine of two images of one person, the mean over people with several; 0 if there are none.
+
+    Args:
+        sums: [C, D] of each person's unit rows.
+        counts: [C] their numbers.
+    """
+    several = counts > 1
+    if not several.any():
+        return 0.0
+    pairs = counts[several] * (counts[several] - 1)
+    return float(np.clip((((sums[several] ** 2).sum(axis=1) - counts[several]) / pairs).mean(), 0, 1))
+
+
+def excess_of_means(counts, cosine):
+    """How much nearer a face is to the centre of n other images of its person than to one of them, in the mean: [C].
+
+    If images of one person have the cosine g, then a new one and the mean of n have g √(n / (1 + (n − 1) g)). Without
+    taking the difference off, who has many images would win over who has a single one.
+
+    Args:
+        counts: n of each person, [C].
+        cosine: g, 0..1.
+    """
+    return (cosine * (np.sqrt(counts / (1 + (counts - 1) * cosine)) - 1)).astype(np.float32)
 
 
 def unknown_threshold(embeddings, labels, centers, far):
@@ -147,38 +189,85 @@ def unknown_threshold(embeddings, labels, centers, far):
     return float(np.quantile(nearest, 1 - far))
 
 
+def _unit(rows):
+    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-10)).astype(np.float32)
+
+
+def _means(embeddings, labels, num_classes):
+    """The nearest centre, less its excess; how sharp is seen from images and the centres of the others of their person.
+
+    Returns:
+        ``(planes, offsets, sharpness)``, as all of `CLASSIFIERS`.
+    """
+    counts, sums = np.bincount(labels, minlength=num_classes), class_sums(embeddings, labels, num_classes)
+    centers, cosine = _unit(sums), own_cosine(sums, counts)
+    offsets = -excess_of_means(counts, cosine)
+    held_out = np.flatnonzero(counts[labels] > 1)
+    held_out = held_out[::-(-len(held_out) // MOST_HELD_OUT) or 1]
+    rows, own = embeddings[held_out], labels[held_out]
+    scores = rows @ centers.T + offsets
+    to_others = (rows * _unit(sums[own] - rows)).sum(axis=1)
+    scores[np.arange(len(own)), own] = to_others - excess_of_means(counts[own] - 1, cosine)
+    return centers, offsets, _sharpness(scores, own)
+
+
 def _machine():
     try:
         from sklearn.svm import LinearSVC
     except ImportError:
-        raise ValueError("Training a classifier needs scikit-learn: pip install 'tf_facenet[sklearn]'") from None
+        raise ValueError("The classifier svm needs scikit-learn: pip install 'tf_facenet[sklearn]'") from None
     return LinearSVC()
 
 
+def _machines(embeddings, labels, num_classes):
+    """Planes by support vector machines; how sharp is seen from images that they are not trained on."""
+    scores, targets = [np.zeros((0, num_classes))], [np.zeros(0, int)]
+    folds = _folds(labels)
+    for held_out in (folds == fold for fold in range(folds.max() + 1)):
+        planes, offsets = _planes(embeddings[~held_out], labels[~held_out])
+        scores.append(embeddings[held_out] @ planes.T + offsets)
+        targets.append(labels[held_out])
+    return *_planes(embeddings, labels), _sharpness(np.concatenate(scores), np.concatenate(targets))
+
+
+def _folds(labels):
+    """In which fold each image is held out, [N]: everybody's are dealt to all in turn; -1 = never, a single one."""
+    counts = np.bincount(labels)[labels]
+    order = np.argsort(labels, kind="stable")
+    places = np.empty(len(labels), int)
+    places[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    return np.where(counts > 1, places % np.minimum(FOLDS, counts), -1)
+
+
 def _planes(embeddings, labels):
-    machine = _machine().fit(embeddings, labels)
+    with warnings.catch_warnings():  # that so many classes could be a regression's
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        machine = _machine().fit(embeddings, labels)
     planes, offsets = machine.coef_, machine.intercept_
     if len(planes) == 1:  # two people share one plane
         planes, offsets = np.concatenate([-planes, planes]), np.concatenate([-offsets, offsets])
     return planes.astype(np.float32), offsets.astype(np.float32)
 
 
-def _sharpness(embeddings, labels):
-    """The factor that makes softmax probabilities of faces not trained on most likely; 1 if none can be held out."""
-    from sklearn.model_selection import StratifiedKFold
+def _sharpness(scores, targets):
+    """The factor by which softmax makes the people of held-out faces most likely; the usual one if there are none.
 
-    folds = min(FOLDS, int(np.bincount(labels).min()))
-    if folds < 2:
-        return 1.0
-    scores, targets = [], []
-    for train, test in StratifiedKFold(folds, shuffle=True, random_state=0).split(embeddings, labels):
-        planes, offsets = _planes(embeddings[train], labels[train])
-        scores.append(embeddings[test] @ planes.T + offsets)
-        targets.append(labels[test])
-    scores, targets = np.concatenate(scores), np.concatenate(targets)
-    return float(min(SHARPNESSES, key=lambda factor: _cross_entropy(factor * scores, targets)))
+    Before any face is seen the logarithm of the factor is normal around that of the usual one, with a spread of one
+    doubling, so that two or three faces that are all recognised do not make every answer certain.
+
+    Args:
+        scores: [N, C] of faces that were not trained on.
+        targets: [N] their people.
+    """
+    factors = USUAL_SHARPNESS * 2**DOUBLINGS
+    losses = [_cross_entropy(factor * scores, targets) for factor in factors]
+    return float(factors[np.argmin(losses + DOUBLINGS**2 / 2)])
 
 
 def _cross_entropy(logits, targets):
+    """The sum over all rows."""
     logits = logits - logits.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]))
+    return float(np.sum(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]))
+
+
+CLASSIFIERS = {"mean": _means, "svm": _machines}
