@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_facenet.files import DAMAGES, atomic_write
-from tf_facenet.inference.model_file import check_same
+from tf_facenet.inference.metadata import check_same
 
 CHUNK = 4096  # rows compared with all centres at a time
 FOLDS = 3  # of the cross-validation that finds the sharpness
