@@ -1,6 +1,7 @@
 """What a command says: what reaches a terminal, and readers that are gone or were never there."""
 
 import ast
+import logging
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tf_facenet import terminal
+from tf_facenet import config, logs, terminal
+from tf_facenet.options import SoftmaxOptions
 
 WRITER = """
 import logging, sys
@@ -51,6 +53,21 @@ def test_a_terminal_shows_names_and_does_not_obey_them(text, shown, capsys):
     terminal.say(text, "next")
     terminal.say_error(text)
     assert capsys.readouterr() == (f"{shown}\nnext\n", f"{shown}\n")
+
+
+def test_log_lines_and_errors_too(capsys):
+    logs.to_stdout()
+    logging.getLogger("tf_facenet.data").warning("%s has no images", "Al\nGore\x1b[2J")
+    assert capsys.readouterr().out == "Al\\nGore\\x1b[2J has no images\n"
+
+    def main():
+        raise OSError("no file 'a\x1b[2J.png'")
+
+    for call in (lambda: config.run(main), lambda: config.parse(SoftmaxOptions, ["--\x1b[2J"])):
+        with pytest.raises(SystemExit, match="2"):
+            call()
+        assert "\\x1b[2J" in (said := capsys.readouterr().err)
+        assert (said.count("\x1b"), said.count("\n")) == (0, 1)
 
 
 def writers(path):

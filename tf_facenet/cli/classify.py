@@ -44,13 +44,12 @@ def _train(options):
     check_target(options.classifier_filename, "file")
     faces = _split(options)[0]
     embedder = shared.load_embedder(options.model, options)
-    say(f"Number of classes: {faces.num_classes}", f"Number of images: {len(faces)}")
+    asked = f"Number of classes: {faces.num_classes}", f"Number of images: {len(faces)}"
     faces, embeddings, _, skipped = shared.embed_unit(embedder, faces, options)
-    say("Training classifier")
     classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
                                   options.unknown_far)
     classifier.save(options.classifier_filename)
-    say(f"Unknown below a cosine of {classifier.threshold:.3f} to everybody",
+    say(*asked, f"Unknown below a cosine of {classifier.threshold:.3f} to everybody",
         f'Saved classifier model to file "{options.classifier_filename}"')
     return skipped.tell()
 

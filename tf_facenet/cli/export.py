@@ -49,8 +49,6 @@ def run(options):
     model, metadata = load_model(options.model)
     if options.no_metadata_names:
         metadata = without_names(metadata)
-    if options.quantize == "int8" and options.calibrate == "drawn":
-        say("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")
     proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,
                            calibrate=options.calibrate, place=options.crop, quiet=options.quiet)
     height, width = metadata["image_size"]
@@ -58,3 +56,5 @@ def run(options):
         f"embeddings [B, {metadata['embedding_size']}], norm [B]",
         f"Largest difference to Keras: {proof.difference:.1e}",
         f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")
+    if options.quantize == "int8" and options.calibrate == "drawn":
+        say("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")
