@@ -5,7 +5,7 @@
 The recipe: options → data → network and losses → fit. What each step does is in tf_facenet/.
 """
 
-from tf_facenet import config, logs
+from tf_facenet import config, export, logs
 from tf_facenet.options import SoftmaxOptions
 
 
@@ -13,26 +13,24 @@ def main(argv=None):
     """Train as the command line says; returns the exit status."""
     options = config.parse(SoftmaxOptions, argv, prog="train_softmax.py")
     logs.to_stdout(options.quiet)
+    from tf_facenet.training import inputs  # after -h has been answered
+
+    run, options, faces, sets = inputs.read(options, config.given(SoftmaxOptions, argv))
+    export.check_formats(options.export)
+    logs.import_tensorflow()  # after what fails without it
     import keras
 
-    from tf_facenet import backbones, export, heads, losses  # after -h has been answered
-    from tf_facenet.data import check, pairs, prepare
+    from tf_facenet import backbones, heads, losses
+    from tf_facenet.data import check, prepare
     from tf_facenet.training import distribution, pretrained, runs, schedules, sharding
     from tf_facenet.training.fit import fit
     from tf_facenet.training.trainer import FaceTrainer
 
-    run = None
-    if options.resume:
-        run, options = runs.resume(options, config.given(SoftmaxOptions, argv))
-    export.check_formats(options.export)
-
     keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)
     heads.check(options.head, **options.head_options)  # some margins have variables, which need the devices
-    faces, bad_files = prepare.training_faces(options)
+    faces, bad_files = prepare.training_faces(options, faces)
     faces, held_out = prepare.hold_out(faces, options)
-    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
-                           options.lfw_nrof_folds)
     workers = distribution.agree(strategy, faces)
 
     with strategy.scope():

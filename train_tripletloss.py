@@ -5,7 +5,7 @@
 The recipe: options → data → network and loss → fit. What each step does is in tf_facenet/.
 """
 
-from tf_facenet import config, logs
+from tf_facenet import config, export, logs
 from tf_facenet.options import TripletOptions
 
 
@@ -13,28 +13,27 @@ def main(argv=None):
     """Train as the command line says; returns the exit status."""
     options = config.parse(TripletOptions, argv, prog="train_tripletloss.py")
     logs.to_stdout(options.quiet)
+    from tf_facenet.training import inputs  # after -h has been answered
+
+    run, options, faces, sets = inputs.read(options, config.given(TripletOptions, argv))
+    export.check_formats(options.export)
+    logs.import_tensorflow()  # after what fails without it
     import keras
 
-    from tf_facenet import backbones, export, heads, losses  # after -h has been answered
-    from tf_facenet.data import batches, check, pairs, prepare
+    from tf_facenet import backbones, heads, losses
+    from tf_facenet.data import batches, check, prepare
     from tf_facenet.training import distribution, pretrained, runs, schedules
     from tf_facenet.training.fit import fit
     from tf_facenet.training.triplet_trainer import TripletTrainer
 
-    run = None
-    if options.resume:
-        run, options = runs.resume(options, config.given(TripletOptions, argv))
-    export.check_formats(options.export)
     offline = options.mining == "offline"
     triplet_loss = losses.TripletLoss(
         options.alpha, None if offline else options.mining, options.triplet_distance, options.soft)
 
     keras.utils.set_random_seed(options.seed)
     strategy = distribution.strategy(options)
-    faces, bad_files = prepare.training_faces(options)
+    faces, bad_files = prepare.training_faces(options, faces)
     batches.check_people(faces.labels, 3 if offline else options.batch_size, options.images_per_person)
-    sets = pairs.load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.data_dir,
-                           options.lfw_nrof_folds)
     workers = distribution.agree(strategy, faces)
 
     with strategy.scope():

@@ -9,49 +9,49 @@ by itself; pairs with a missing image are skipped and named.
 import logging
 from pathlib import Path
 
-from tf_facenet import config, logs
+from tf_facenet import config, inference, logs
 from tf_facenet.files import write_json
 from tf_facenet.options import LfwOptions
 from tf_facenet.progress import Progress
+from tf_facenet.terminal import say
 
 
 def main(argv=None):
     """Verify as the command line says; returns the exit status."""
     options = config.parse(LfwOptions, argv, prog="validate_on_lfw.py")
     logs.to_stdout(options.quiet)
-    from tf_facenet.data.pairs import load_sets
-    from tf_facenet.inference.embedder import Embedder  # after -h has been answered
+    from tf_facenet.data.pairs import load_sets  # after -h has been answered
 
     sets = load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.lfw_dir, options.lfw_nrof_folds)
-    if missing := sets[0].missing:
-        print(f"Skipped {sets[0].num_skipped} image pairs, for these images are missing:", *missing)
-    print(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
-    embedder = Embedder.load(options.model, options.lfw_batch_size, options.crop)
+    embedder = inference.load_embedder(options.model, options.lfw_batch_size, options.crop)
+    say(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
     check(options, embedder.metadata)
-    first = verify(options, embedder, sets[0])
-    more = {pairs.name: verify(options, embedder, pairs, f"_{pairs.name}") for pairs in sets[1:]}
-    if options.json:
-        facts = {"model": options.model, "lfw_dir": options.lfw_dir, "missing": missing, "val_targets": more}
-        write_json(options.json, facts | first)
+    flip, more = options.flip or ("concat" if options.use_flipped_images else "none"), {}
+    facts = {"model": options.model, "lfw_dir": options.lfw_dir, "missing": sets[0].missing, "val_targets": more}
+    for pairs in sets:
+        result = verify(options, embedder, pairs, flip, f"_{pairs.name}" * (pairs is not sets[0]))
+        (facts if pairs is sets[0] else more.setdefault(pairs.name, {})).update(flip=flip, **result.to_json())
+        if options.json:
+            write_json(options.json, facts)
+        say(*result.lines())
+    say(*(line for pairs in sets for line in pairs.left_out()))
     return 0
 
 
-def verify(options, embedder, pairs, suffix=""):
-    """Verify one set, print and draw the result; returns it for the JSON file."""
+def verify(options, embedder, pairs, flip, suffix):
+    """Verify one set and draw the result, an `evaluation.verification.Report`."""
     from tf_facenet.evaluation import metrics, plots, report, verification
 
-    print(f"Runnning forward pass on {pairs.name.upper()} images")
-    flip = options.flip or ("concat" if options.use_flipped_images else "none")
+    say(f"Runnning forward pass on {pairs.name.upper()} images")
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         result = verification.verify(embedder, pairs, flip, bar.update, subtract_mean=options.subtract_mean,
                                      distance=metrics.FACENET_DISTANCES[options.distance_metric])
-    print(*result.lines(), sep="\n")
     if options.plot:
         plots.verification(result, pairs.images, options.plot + suffix)
     if options.report:
         path, how = Path(options.report), {"images": pairs.name if suffix else options.lfw_dir, "mirrored images": flip}
         report.write_report(path.with_stem(path.stem + suffix), options.model, embedder.metadata, result, pairs, how)
-    return {"flip": flip, **result.to_json()}
+    return result
 
 
 def check(options, metadata):

@@ -1,3 +1,4 @@
+import csv
 import errno
 import os
 import subprocess
@@ -168,6 +169,36 @@ def test_errors_name_the_file(tmp_path):
             files.atomic_write(tmp_path / "report.txt"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("cell", "written"), [
+    ("=HYPERLINK(1)", "'=HYPERLINK(1)"), ("+1+1", "'+1+1"), ("-a", "'-a"), ("@SUM(A1)", "'@SUM(A1)"),
+    ("\t=1", "'\t=1"), ("\r=1", "'\r=1"), ("'=1", "''=1"), ("''-a", "'''-a"),  # so that all come back
+    ("'quoted'", "'quoted'"), ("a=b", "a=b"), ("", ""),
+    ("-1.5", "-1.5"), ("+2e-05", "+2e-05"), ("-.5", "-.5"), (-3, "-3"), (-0.5, "-0.5"),  # numbers stay numbers
+])
+def test_no_cell_of_a_csv_file_is_a_formula(cell, written, tmp_path):
+    files.write_csv(tmp_path / "a.csv", [[cell, "x"]])
+    with open(tmp_path / "a.csv", newline="") as file:
+        (row,) = csv.reader(file)
+    assert row == [written, "x"]
+    assert files.csv_text(row[0]) == str(cell)
+
+
+@pytest.mark.parametrize(("path", "kind", "message"), [
+    ("folder", "file", "'folder' is a folder; expected a name for a file"),
+    ("file", "folder", "'file' is a file; expected a name for a folder"),
+    ("file/a/b.csv", "file", "'file/a/b.csv' cannot be written: '.*file' is a file. Name a place inside a folder"),
+    ("file/a", "prefix", "'file/a' cannot be written"),
+])
+def test_places_where_nothing_can_be_written(path, kind, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=message):
+        files.check_target(path, kind)
+    for good, kind_of_it in (("file", "file"), ("new/a", "file"), ("folder", "folder"), ("folder", "prefix")):
+        files.check_target(good, kind_of_it)
 
 
 @pytest.mark.parametrize(("text", "message"), [

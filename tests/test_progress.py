@@ -1,10 +1,11 @@
 import io
 import logging
+import sys
 import types
 
 import pytest
 
-from tf_facenet import progress
+from tf_facenet import progress, terminal
 from tf_facenet.progress import Progress
 
 
@@ -45,7 +46,8 @@ class Stream(io.StringIO):
 def stderr(monkeypatch):
     """stderr, at first a terminal of 80 columns."""
     stream = Stream()
-    monkeypatch.setattr(progress, "sys", types.SimpleNamespace(stderr=stream))
+    for module in (progress, terminal):
+        monkeypatch.setattr(module, "sys", types.SimpleNamespace(stderr=stream, stdout=sys.stdout))
     monkeypatch.setenv("COLUMNS", "80")
     return stream
 

@@ -15,24 +15,25 @@ import re
 import signal
 import sys
 
-from tf_facenet import recipes
-from tf_facenet.files import parse_json, write_json
+from tf_facenet import recipes, terminal
+from tf_facenet.files import check_target, parse_json, write_json
 
 
-def option(default, help, *, choices=None, type=None, short=None, old=""):
+def option(default, help, *, choices=None, type=None, short=None, old="", writes=None):
     """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a default of True or False makes it a switch.
 
     ``--no_flag`` turns off a switch that is on by default or that a recipe turns on; `old` is a name that it had in
-    older versions.
+    older versions; `writes` is what comes to be at this path, see `files.check_target`.
     """
-    metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old}
+    metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old,
+                "writes": writes}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def positional(help, several=False):
+def positional(help, several=False, writes=None):
     """A required argument without a flag, in the order of the class; the last may take several words, a list."""
     return dataclasses.field(default="", metadata={"help": help, "positional": True, "type": str,
-                                                   "nargs": "+" if several else None})
+                                                   "nargs": "+" if several else None, "writes": writes})
 
 
 def image_size(text):
@@ -109,7 +110,8 @@ _METAVARS = {int: "N", float: "X", str: "TEXT", image_size: "SIZE", scale: "X|au
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         """One line on stderr, exit status 2."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} -h)\n")
+        terminal.say_error(f"{self.prog}: error: {message} (see {self.prog} -h)")
+        self.exit(2)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -151,15 +153,19 @@ def _add(group, field):
 
 
 def parse(cls, argv=None, prog=None):
-    """Command line → instance of `cls`; a mistake exits with status 2 and one line."""
+    """Command line → instance of `cls`; a mistake, or a path that cannot be written, exits with status 2 and a line."""
     made = parser(cls, prog)
     values = vars(made.parse_args(argv))
     try:
         if values.get("recipe"):
             values |= _from_recipe(cls, values["recipe"]) | vars(_typed_parser(cls).parse_args(argv))
-        return cls(**values)
-    except ValueError as error:
+        options = cls(**values)
+        for field in dataclasses.fields(cls):
+            if field.metadata.get("writes") and values[field.name]:
+                check_target(values[field.name], field.metadata["writes"])
+    except (ValueError, OSError) as error:
         made.error(str(error))
+    return options
 
 
 def given(cls, argv=None):
@@ -242,20 +248,22 @@ _PLAIN = {bool: (bool,), str: (str,), int: (int,), float: (int, float)}  # type 
 
 
 def run(main):
-    """Call a command's `main`; a user's mistake becomes one line and exit status 2, Ctrl-C one and 130.
+    """Call a command's `main`, and end the process with the status that it returns.
 
-    A reader of the output that has seen enough, such as ``head``, ends the command without a word.
-    ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
+    A user's mistake becomes one line and exit status 2, Ctrl-C one and 130; ``TF_FACENET_TRACEBACK=1`` shows the full
+    traceback instead.
     """
+    terminal.open_missing()
     try:
-        sys.exit(main())
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
-        sys.exit(1)
+        try:
+            status = main()
+        finally:
+            terminal.flush()
     except (ValueError, OSError, KeyboardInterrupt) as error:
         if os.environ.get("TF_FACENET_TRACEBACK"):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
         message = "interrupted" if interrupted else f"error: {' '.join(str(error).split())}"
-        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {message}\n")
-        sys.exit(128 + signal.SIGINT if interrupted else 2)
+        terminal.say_error(f"{os.path.basename(sys.argv[0])}: {message}")
+        status = 128 + signal.SIGINT if interrupted else 2
+    sys.exit(status)

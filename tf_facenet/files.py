@@ -8,6 +8,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import tokenize
 import uuid
@@ -24,6 +25,8 @@ _locks = {}  # path → handle of a file that is locked, open as long as the pro
 # What the standard library and NumPy raise over an archive of arrays that is none, or is damaged.
 DAMAGES = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError, RuntimeError, SyntaxError,
            tokenize.TokenError, zlib.error, zipfile.BadZipFile)
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # how a cell begins that spreadsheets run, or that `write_csv` made of such
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)")
 _KEPT = 180  # bytes of a name that a temporary file keeps, of the 255 that file systems allow
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
 
@@ -40,6 +43,18 @@ def find(path, *folders):
             return place
     names = ", ".join(dict.fromkeys(f"'{place}'" for place in places))
     raise FileNotFoundError(f"No file '{path}': looked for {names}. Name an existing file.")
+
+
+def check_target(path, kind):
+    """Raise OSError if no "file", "folder", or files whose names begin so ("prefix"), can be written at a path."""
+    path = Path(path)
+    if path.exists() and path.is_dir() == (kind == "file") and kind != "prefix":
+        raise OSError(f"'{path}' is a {'folder' if path.is_dir() else 'file'}; expected a name for a {kind}")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise OSError(f"'{path}' cannot be written: '{parent}' is a file. Name a place inside a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OSError(f"'{path}' cannot be written: you may not write into '{parent}'. Name another place")
 
 
 @contextlib.contextmanager
@@ -131,10 +146,22 @@ def parse_json(text, name):
 
 
 def write_csv(path, rows):
-    """Write rows as CSV, with `atomic_write`; names of files that are not UTF-8 keep their bytes."""
+    """Write rows as CSV, with `atomic_write`; names of files that are not UTF-8 keep their bytes.
+
+    A text that a spreadsheet would run as a formula gets a ``'`` before it, as one types there; `csv_text` removes it.
+    """
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
                                                errors="surrogateescape") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows([f"'{cell}" if _is_formula(cell) else cell for cell in row] for row in rows)
+
+
+def csv_text(cell):
+    """The text that `write_csv` wrote as this cell."""
+    return cell[1:] if cell[:1] == "'" and _is_formula(cell) else cell
+
+
+def _is_formula(cell):
+    return isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
 
 
 def lock(path):

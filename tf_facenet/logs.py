@@ -4,47 +4,48 @@ import logging
 import os
 import sys
 
+from tf_facenet import terminal
 
-class _Handler(logging.StreamHandler):
+
+class _Handler(logging.Handler):
     """Lines on stdout; on a terminal the progress bar's line is wiped first."""
 
     def emit(self, record):
         if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-        super().emit(record)
+            terminal.write("stderr", "\r\x1b[K")
+            terminal.flush()
+        terminal.write("stdout", self.format(record) + "\n")
+
+
+class _Formatter(logging.Formatter):
+    """The message alone, in one line; below it the traceback of an error."""
+
+    def formatMessage(self, record):  # noqa: N802  (its name in the standard library)
+        return terminal.printable(record.message)
 
 
 def to_stdout(quiet=False):
-    """Print the package's log lines as they are; with `quiet` only warnings and errors.
-
-    Imports TensorFlow, whose start-up would write of processors and missing GPUs to the terminal whatever the log
-    level; so it is called only where TensorFlow is needed, and before anything else imports it.
-
-    Raises:
-        OSError: TensorFlow is not installed.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _import_tensorflow_silently()
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
+    """Print the package's log lines as they are; with `quiet` only warnings and errors."""
     logger = logging.getLogger("tf_facenet")
-    handler = _Handler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = _Handler()
+    handler.setFormatter(_Formatter())
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-def _import_tensorflow_silently():
-    """Import TensorFlow with the process's stderr closed: its C++ start-up obeys no log level.
+def import_tensorflow():
+    """Import TensorFlow without what its start-up writes of processors and missing GPUs, whatever the log level.
+
+    It takes seconds: call it before anything else imports TensorFlow, and after everything that can fail without it.
 
     Raises:
         OSError: it is not installed.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    os.dup2(nowhere, 2)  # its C++ start-up obeys no log level
     try:
         import tensorflow as tf
 

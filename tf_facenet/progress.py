@@ -6,6 +6,8 @@ import sys
 import time
 from datetime import timedelta
 
+from tf_facenet import terminal
+
 BAR = 24  # characters
 TERMINAL_INTERVAL, LOG_INTERVAL = 0.1, 30.0  # seconds between two outputs
 
@@ -41,8 +43,8 @@ class Progress:
         line = self._line(done, now - self._begun, text)
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r{line[:width]:<{width}}")
-            sys.stderr.flush()
+            terminal.write("stderr", f"\r{terminal.printable(line)[:width]:<{width}}")
+            terminal.flush()
         else:
             logger.info("%s", line)
 
@@ -60,5 +62,5 @@ class Progress:
 
     def __exit__(self, *_):
         if self._terminal and not self.quiet:
-            sys.stderr.write("\n")  # so that what follows, an error too, has a line of its own
+            terminal.write("stderr", "\n")  # so that what follows, an error too, has a line of its own
 

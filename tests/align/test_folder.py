@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pictures import encode, exif, picture, with_exif, write
-from tf_facenet.align import crop, folder
+from tf_facenet.align import crop, detect, folder
 from tf_facenet.align.detect import Detections, Detector
 from tf_facenet.align.recipe import Recipe, noted_template
 from tf_facenet.data.pairs import read_pairs
@@ -37,7 +37,7 @@ class Stub:
 
 @pytest.fixture(autouse=True)
 def stub(monkeypatch):
-    monkeypatch.setattr(folder, "Detector", Stub)
+    monkeypatch.setattr(detect, "Detector", Stub)
     folder._process.cache_clear()
     yield lambda recipe, target: folder._process(recipe, target)[0].seen
     folder._process.cache_clear()
@@ -268,7 +268,7 @@ def test_a_full_disk_is_no_bad_image(tmp_path, monkeypatch):
 def test_real_faces_are_told_apart_after_alignment(tmp_path, monkeypatch, shared):
     """A network that other people trained on the older template, on every tenth of 300 pairs of LFW."""
     pytest.importorskip("mtcnn")
-    monkeypatch.setattr(folder, "Detector", Detector)
+    monkeypatch.setattr(detect, "Detector", Detector)
     photographs = shared / "data" / "lfw_funneled_300"
     pairs = read_pairs(shared / "data" / "lfw_protocol" / "pairs_300.txt", photographs)
     files, same = pairs.images.reshape(-1, 2)[::10].ravel(), pairs.same[::10]

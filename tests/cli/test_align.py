@@ -38,7 +38,7 @@ def test_facenets_crops(photographs, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "Total number of images: 6, of which 0 were aligned before\n" in text
     assert "Number of successfully aligned images: 4\n" in text
-    assert "Images without a face: 2, listed in" in text
+    assert "Images without a face: 2 of 6, listed in" in text
     bad = (tmp_path / "out/bad_files.txt").read_text().splitlines()
     assert [line.split("\t")[1] for line in bad] == ["truncated or corrupt PNG", "no face found"]
     assert (tmp_path / "out/revision_info.txt").read_text().startswith("arguments: ")

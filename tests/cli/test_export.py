@@ -7,6 +7,7 @@ import pytest
 
 from tests import tiny
 from tf_facenet import cli
+from tf_facenet.inference import metadata
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import save_model
 
@@ -43,6 +44,18 @@ def test_export_on_ones_own_pairs(folder, tmp_path, capsys):
     assert "Accuracy on 8 pairs: 1.0000 in Keras, 1.0000 exported" in text
     assert "drawn" not in text
     assert Embedder.load(tmp_path / "m.tflite").metadata["template"] == "x"
+
+
+def test_names_of_people_and_options_can_stay_at_home(folder, tmp_path, capsys):
+    """Otherwise they travel: an export for others must not say who is in the training set, nor where it lies."""
+    own = {"class_names": ["Al Gore"], "options": {"data_dir": "/home/me/faces", "crop": [0.5, 0.0]}}
+    save_model(tiny.create((20, 16), 5), tmp_path / "own.keras", own)
+    for flags, said in (((), own), (["--no_metadata_names"], {"class_names": [], "options": {"crop": [0.5, 0.0]}})):
+        code, *_ = status(capsys, "export", tmp_path / "own.keras", tmp_path / "m.tflite", "--pairs", folder / "faces",
+                          "--quiet", *flags)
+        assert code == 0
+        stored = metadata.read(tmp_path / "m.tflite")
+        assert {name: stored[name] for name in said} == said
 
 
 def test_without_more_words_it_is_a_saved_model_and_faces_are_drawn(folder, tmp_path, capsys):

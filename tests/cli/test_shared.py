@@ -15,26 +15,6 @@ from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("colors")
-    colors.write_model(folder / "model.keras")
-    colors.write_people(folder / "known", ("Red", "Green", "Blue"))
-    colors.write_people(folder / "all")
-    return folder
-
-
-@pytest.fixture
-def run(world, capsys):
-    """A command's output; arguments that name something in the world become its path."""
-    def run(*arguments):
-        paths = [str(world / word) if (world / word).exists() else str(word) for word in arguments]
-        assert cli.run_command([*paths, "--quiet"]) == 0
-        return capsys.readouterr().out
-
-    return run
-
-
 def test_embed(world, run, tmp_path):
     out = tmp_path / "embeddings.npz"
     assert f"24 embeddings of 3 numbers, 4 people: {out}" in run(
@@ -234,6 +214,7 @@ def test_a_bad_image_is_named_and_skipped(world, run, tmp_path):
     text = run("embed", "model.keras", folder, "-o", tmp_path / "e.npz")
     assert "bad.jpg: not a JPEG" in text
     assert "4 embeddings of 3 numbers" in text
+    assert text.splitlines()[-1] == "Skipped 1 of 5 images"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

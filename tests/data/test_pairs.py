@@ -203,3 +203,14 @@ def test_load_pairs_looks_in_three_places(tmp_path, monkeypatch):
 def test_two_of_counts_all_pairs():
     expected = [(low, high) for high in range(60) for low in range(high)]
     assert two_of(np.arange(len(expected))).tolist() == [list(pair) for pair in expected]
+
+
+def test_names_that_are_composed_otherwise(tmp_path):
+    """A list from Linux has "é" as one character, a folder from macOS as two."""
+    composed, decomposed = "Ren\u00e9e", "Rene\u0301e"
+    (tmp_path / decomposed).mkdir()
+    for number in (1, 2):
+        (tmp_path / decomposed / f"{decomposed}_000{number}.png").touch()
+    (tmp_path / "pairs.txt").write_text(f"{composed} 1 2\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "pairs.txt", tmp_path).images.tolist() == [
+        str(tmp_path / decomposed / f"{decomposed}_000{number}.png") for number in (1, 2)]

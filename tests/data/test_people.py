@@ -27,6 +27,14 @@ def test_forms(tmp_path, text, expected):
     assert {name for name, is_listed in zip(names, chosen, strict=True) if is_listed} == set(expected)
 
 
+def test_a_composed_and_a_decomposed_letter_are_one(tmp_path):
+    """APFS and HFS+ give back the names that Finder made decomposed (NFD); lists are typed composed (NFC)."""
+    composed, decomposed = "Ren\u00e9e", "Rene\u0301e"
+    for written, folder in ((composed, decomposed), (decomposed, composed)):
+        (tmp_path / "list.txt").write_text(f"{written}\t3\n", encoding="utf-8")
+        assert people.listed(tmp_path / "list.txt", [folder, "Renee"]).tolist() == [True, False]
+
+
 def test_names_in_another_encoding(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"caf\xe9\t3\n")
     assert people.listed(tmp_path / "list.txt", ["caf\udce9", "caf"]).tolist() == [True, False]

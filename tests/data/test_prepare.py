@@ -5,6 +5,7 @@ import pytest
 
 from tf_facenet.data import load, prepare
 from tf_facenet.data.faces import Faces
+from tf_facenet.files import write_csv
 from tf_facenet.inference import filtering
 from tf_facenet.options import SoftmaxOptions
 
@@ -152,3 +153,10 @@ def test_a_list_of_images_that_is_no_csv(tmp_path):
     (tmp_path / "far.csv").write_text('image\n"' + "x" * 200_000)
     with pytest.raises(ValueError, match="--exclude_file .*far.csv' is no CSV file: field larger than"):
         prepare.without_listed(faces([2, 2]), str(tmp_path / "far.csv"))
+
+
+def test_a_list_of_images_that_write_csv_wrote(tmp_path):
+    """What would be a formula in a spreadsheet has a mark in the file; the names are meant without it."""
+    images = Faces(np.array(["=1.png", "'=1.png", "-b.png", "c.png"], object), np.array([0, 0, 1, 1]), ["a", "b"])
+    write_csv(tmp_path / "far.csv", [("image",), ("=1.png",), ("-b.png",)])
+    assert prepare.without_listed(images, str(tmp_path / "far.csv")).samples.tolist() == ["c.png"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests import process, tiny
 from tf_facenet import backbones
-from tf_facenet.inference import model_file
+from tf_facenet.inference.metadata import MEMBER, template
 from tf_facenet.inference.model_file import fingerprint, load_model, save_model, write_metadata
 
 METADATA = {"backbone": "tiny", "image_size": [20, 16], "embedding_size": 5, "template": "lfw",
@@ -32,8 +32,8 @@ def test_file_and_run_folder_give_back_network_and_metadata(model, pixels, tmp_p
         loaded, metadata = load_model(path)
         assert metadata == {**METADATA, "model_id": fingerprint(model)}
         np.testing.assert_array_equal(loaded(pixels), model(pixels))
-        assert model_file.template(path) == "lfw"
-    assert model_file.template(tmp_path / "x.weights.h5") == model_file.template(tmp_path) == ""
+        assert template(path) == "lfw"
+    assert template(tmp_path / "x.weights.h5") == template(tmp_path) == ""
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["model.keras"]
 
 
@@ -123,7 +123,7 @@ def test_an_archive_of_something_else(tmp_path):
 def test_metadata_that_are_not_json(model, tmp_path):
     model.save(tmp_path / "m.keras")
     with zipfile.ZipFile(tmp_path / "m.keras", "a") as archive:
-        archive.writestr(model_file.MEMBER, "{")
+        archive.writestr(MEMBER, "{")
     with pytest.raises(ValueError, match="cannot be loaded: .*Expecting property name"):
         load_model(tmp_path / "m.keras")
 
@@ -208,6 +208,6 @@ def test_metadata_of_no_model_file(tmp_path):
 def test_metadata_of_another_kind(text, message, model, tmp_path):
     model.save(tmp_path / "m.keras")
     with zipfile.ZipFile(tmp_path / "m.keras", "a") as archive:
-        archive.writestr(model_file.MEMBER, text)
+        archive.writestr(MEMBER, text)
     with pytest.raises(ValueError, match=f"m.keras' cannot be loaded: .*{message}"):
         load_model(tmp_path / "m.keras")

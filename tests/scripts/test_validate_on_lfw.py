@@ -1,5 +1,6 @@
 """The script through `main` and as a real process, on a few small drawn-by-hand people."""
 
+import errno
 import json
 
 import cv2
@@ -95,6 +96,19 @@ def test_larger_images_are_cropped_where_one_says(lfw, tmp_path, capsys, place, 
     assert capsys.readouterr().out.splitlines()[-4:] == expected.lines()
 
 
+def test_what_is_written_is_there_before_it_is_said(lfw, model_dir, tmp_path, monkeypatch):
+    """A full disk under stdout, say, costs no file."""
+    def full(*lines):
+        if any(line.startswith("Accuracy") for line in lines):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(validate_on_lfw, "say", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(lfw, model_dir, "--json", str(tmp_path / "r.json"), "--plot", str(tmp_path / "lfw"),
+            "--report", str(tmp_path / "r.html"))
+    assert {path.name for path in tmp_path.iterdir()} >= {"r.json", "r.html", "lfw_roc.png"}
+
+
 def test_pictures(lfw, model_dir, tmp_path):
     run(lfw, model_dir, "--plot", str(tmp_path / "lfw"))
     for name in ("lfw_roc.png", "lfw_distances.png"):
@@ -107,8 +121,8 @@ def test_missing_images_are_named(lfw, model_dir, capsys, tmp_path):
     text = text.replace("P3\t2\t3", "P3\t2\t9").replace("P6\t1\tP7\t1", "Nobody\t1\tP7\t1")
     pairs.write_text(text)
     validate_on_lfw.main([str(lfw), str(model_dir), "--lfw_pairs", str(pairs)])
-    skipped = capsys.readouterr().out.splitlines()[0]
-    assert skipped == "Skipped 2 image pairs, for these images are missing: P3/P3_0009 Nobody/Nobody_0001"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Skipped 2 of 48 image pairs, for these images are missing: P3/P3_0009 Nobody/Nobody_0001"
 
 
 @pytest.mark.parametrize("size", ["20x16", "16"])

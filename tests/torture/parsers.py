@@ -15,7 +15,7 @@ from tf_facenet import config
 from tf_facenet.data import bins, headers, images, pairs, people, prepare
 from tf_facenet.data.faces import Faces
 from tf_facenet.evaluation import history
-from tf_facenet.inference import model_file
+from tf_facenet.inference import metadata
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.gallery import Gallery
 from tf_facenet.options import SoftmaxOptions
@@ -184,7 +184,7 @@ def _image_target(name):
 
 
 def _write_model(folder):
-    model_file.save_model(tiny.create(24, 4), folder / "model.keras", {
+    metadata.save_model(tiny.create(24, 4), folder / "model.keras", {
         "class_names": NAMES, "threshold": {"distance": "squared-L2", "value": 1.0}})
 
 
@@ -197,13 +197,13 @@ def _read_model(folder):
 
 
 def _write_metadata(folder):
-    metadata = model_file.complete({"class_names": NAMES, "threshold": {"distance": "squared-L2", "value": 1.0},
-                                    "image_size": [24, 24], "embedding_size": 4, "options": {"seed": 1}})
-    (folder / model_file.MEMBER).write_text(json.dumps(metadata))
+    said = metadata.complete({"class_names": NAMES, "threshold": {"distance": "squared-L2", "value": 1.0},
+                              "image_size": [24, 24], "embedding_size": 4, "options": {"seed": 1}})
+    (folder / metadata.MEMBER).write_text(json.dumps(said))
 
 
 def _read_metadata(folder):
-    model_file.parse((folder / model_file.MEMBER).read_bytes(), folder)
+    metadata.parse((folder / metadata.MEMBER).read_bytes(), folder)
 
 
 def _write_torch(folder):

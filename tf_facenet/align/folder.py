@@ -21,8 +21,7 @@ from pathlib import Path
 
 import cv2
 
-from tf_facenet.align.detect import Detector
-from tf_facenet.data import headers, images
+from tf_facenet.data import headers
 from tf_facenet.data.folders import read_folder
 from tf_facenet.data.lines import escaped
 from tf_facenet.files import atomic_write
@@ -122,6 +121,8 @@ def _begin(set_up):
 @functools.cache
 def _process(recipe, target):
     """What a process needs once: the detector and a list of boxes of its own."""
+    from tf_facenet.align.detect import Detector  # which waits for TensorFlow; `plan` does not need it
+
     detector = Detector(recipe.min_face_size, batch_size=recipe.batch_size)
     return detector, Path(target, f"bounding_boxes_{random.SystemRandom().randrange(100_000):05d}.txt")
 
@@ -162,6 +163,8 @@ def _good(rows, outcomes, bad):
 
 
 def _read(row):
+    from tf_facenet.data import images
+
     try:
         return images.encoded(row[0])
     except OSError as error:
@@ -171,6 +174,8 @@ def _read(row):
 
 
 def _decode(row):
+    from tf_facenet.data import images
+
     try:
         return images.pixels(row[-1])
     except ValueError as error:

@@ -9,8 +9,6 @@ import functools
 import importlib
 import inspect
 
-import keras
-
 from tf_facenet.lookup import check_options, lookup
 
 # Families as text, so that only the one that is asked for is imported.
@@ -60,6 +58,8 @@ def create(
         ValueError: no such name, a function that cannot be imported or gives no model, or a size
             or an option that the family cannot take.
     """
+    import keras  # not by who only looks for a name
+
     family = _family(name)
     parameters = inspect.signature(family).parameters.values()
     if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):
@@ -79,9 +79,14 @@ def create(
     return model
 
 
+def path_of(name):
+    """Where the function of a backbone is, as text; ValueError if there is no such name."""
+    return name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
+
+
 def _family(name):
     """The function that builds a backbone."""
-    path = name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
+    path = path_of(name)
     kind, _, rest = path.partition(":")
     return functools.partial(_function(KINDS[kind]), rest) if kind in KINDS else _function(path)
 

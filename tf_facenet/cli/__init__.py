@@ -3,11 +3,12 @@
 import importlib
 import sys
 
-from tf_facenet import config
+from tf_facenet import config, logs
 from tf_facenet.lookup import lookup
+from tf_facenet.terminal import say
 
-# Name → module with `Options` and `run(options)`. A module imports TensorFlow inside `run` only,
-# so that help answers at once.
+# Name → module with `Options` and `run(options)`, which returns the exit status, None = 0. TensorFlow is imported in
+# `run` only, after what can fail without it, so that help and errors come at once.
 COMMANDS = {
     "align": "tf_facenet.cli.align",
     "check": "tf_facenet.cli.check",
@@ -37,12 +38,12 @@ def main(argv=None):
 def run_command(argv):
     """Run `COMMAND ...`; returns the exit status."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(usage())
+        say(*usage().splitlines())
         return 0 if argv else 2
     command = importlib.import_module(lookup(COMMANDS, argv[0], "command"))
     options = config.parse(command.Options, argv[1:], prog=f"tf-facenet {argv[0]}")
-    command.run(options)
-    return 0
+    logs.to_stdout(getattr(options, "quiet", False))
+    return command.run(options) or 0
 
 
 def usage():

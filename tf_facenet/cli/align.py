@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least, between
 from tf_facenet.options.data import TEMPLATES
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -12,7 +13,8 @@ class Options:
     """Find the faces in a folder of photographs and cut them out for training and validation."""
 
     input_dir: str = positional("folder with one sub-folder of photographs for each person")
-    output_dir: str = positional("folder for the faces, of the same layout; those that it has are skipped")
+    output_dir: str = positional("folder for the faces, of the same layout; those that it has are skipped",
+                                 writes="folder")
     image_size: int = option(182, "side of the faces, without --template")
     margin: int = option(44, "pixels of the photograph added to the width and height of a face, without --template")
     template: str = option("", "turn and scale the faces onto a template, HEIGHTxWIDTH, instead of cutting a square",
@@ -42,17 +44,16 @@ def run(options):
     from pathlib import Path
 
     from tf_facenet import logs
+    from tf_facenet.align import folder
     from tf_facenet.progress import Progress
 
-    logs.to_stdout(options.quiet)
-    from tf_facenet.align import folder
+    work = folder.plan(options.input_dir, options.output_dir)
+    logs.import_tensorflow()
     from tf_facenet.align.recipe import Recipe
     from tf_facenet.data.check import write_bad_files
-    from tf_facenet.data.lines import escaped
     from tf_facenet.files import atomic_write
     from tf_facenet.training.runs import revision
 
-    work = folder.plan(options.input_dir, options.output_dir)
     target = Path(options.output_dir).expanduser()
     recipe = Recipe(options.image_size, options.margin, options.template,
                     options.detect_multiple_faces, options.choose, options.min_face_size, options.batch_size)
@@ -66,11 +67,12 @@ def run(options):
     with Progress(len(work), "Aligning", options.quiet, start=done) as bar:
         faces, bad = folder.run(left, recipe, target, options.workers, functools.partial(_set_up, options),
                                 lambda more: bar.update(done + more))
-    print(f"Total number of images: {len(work)}, of which {done} were aligned before")
-    print(f"Number of successfully aligned images: {faces}")
-    write_bad_files(target / "bad_files.txt", [(escaped(path), reason) for path, reason in bad])
+    write_bad_files(target / "bad_files.txt", bad)
+    say(f"Total number of images: {len(work)}, of which {done} were aligned before",
+        f"Number of successfully aligned images: {faces}")
     if bad:
-        print(f"Images without a face: {len(bad)}, listed in {target / 'bad_files.txt'}; the first: {bad[0][1]}")
+        say(f"Images without a face: {len(bad)} of {len(left)}, listed in {target / 'bad_files.txt'}; the first: "
+            f"{bad[0][1]}")
 
 
 def _set_up(options):
@@ -81,6 +83,7 @@ def _set_up(options):
 
     if options.workers > 1:
         logs.to_stdout(quiet=True)
+        logs.import_tensorflow()
     import tensorflow as tf
 
     from tf_facenet.training.devices import limit_memory

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -11,8 +12,8 @@ class Options:
     """Say what is in a training set and what is odd about it: copies, wrong labels, unreadable files, alignment."""
 
     data: str = positional("what --data_dir of the training scripts takes: a folder, a record file, drawn")
-    out: str = option("", "also write a page with faces to this HTML file", short="o")
-    json: str = option("", "also write the result to this JSON file")
+    out: str = option("", "also write a page with faces to this HTML file", short="o", writes="file")
+    json: str = option("", "also write the result to this JSON file", writes="file")
     sample: int = option(60, "images in which eyes, nose and mouth are looked for; 0 = none")
     seed: int = option(666, "seed of what is looked at and shown")
     quiet: bool = option(False, "no progress bar")
@@ -23,26 +24,25 @@ class Options:
 
 
 def run(options):
-    """Look at all images, print what was found and write what was asked for."""
+    """Look at all images, write what was asked for and say what was found."""
     from tf_facenet import data, logs
     from tf_facenet.files import write_json
     from tf_facenet.progress import Progress
 
-    logs.to_stdout(options.quiet)
+    faces = data.load(options.data)
+    logs.import_tensorflow()
     from tf_facenet.data import survey
     from tf_facenet.evaluation import data_report
 
-    faces = data.load(options.data)
     with Progress(len(faces), "Reading images", options.quiet) as bar:
         found = survey.survey(faces, progress=bar.update)
     placement = look_for_faces(found, options)
     facts = data_report.facts(found, placement)
-    print(*data_report.lines(facts), sep="\n")
     if options.json:
         write_json(options.json, data_report.to_json(found, placement))
     if options.out:
         data_report.write_report(options.out, options.data, found, facts, options.seed)
-        print(f"Report: {options.out}")
+    say(*data_report.lines(facts), *[f"Report: {options.out}"] * bool(options.out))
 
 
 def look_for_faces(found, options):

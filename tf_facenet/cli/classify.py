@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
+from tf_facenet.files import check_target
 from tf_facenet.options.bounds import between
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -31,49 +33,53 @@ class Options(FaceOptions):
 
 def run(options):
     """Train or predict."""
-    from tf_facenet.cli import shared
     from tf_facenet.lookup import lookup
 
     act = lookup({"train": _train, "predict": _predict, "classify": _predict}, options.mode.lower(), "mode")
-    embedder = shared.load_embedder(options.model, options)
-    act(options, embedder)
+    return act(options)
 
 
-def _train(options, embedder):
+def _train(options):
     from tf_facenet.cli import shared
     from tf_facenet.inference.classifier import Classifier
 
+    check_target(options.classifier_filename, "file")
     faces = _split(options)[0]
-    print(f"Number of classes: {faces.num_classes}\nNumber of images: {len(faces)}")
-    faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
-    print("Training classifier")
+    embedder = shared.load_embedder(options.model, options)
+    asked = f"Number of classes: {faces.num_classes}", f"Number of images: {len(faces)}"
+    faces, embeddings, _, skipped = shared.embed_unit(embedder, faces, options)
     classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
                                   options.unknown_far, options.classifier)
     classifier.save(options.classifier_filename)
-    print(f"Unknown below a cosine of {classifier.threshold:.3f} to everybody")
-    print(f'Saved classifier model to file "{options.classifier_filename}"')
+    say(*asked, f"Unknown below a cosine of {classifier.threshold:.3f} to everybody",
+        f'Saved classifier model to file "{options.classifier_filename}"')
+    return skipped.tell()
 
 
-def _predict(options, embedder):
+def _predict(options):
     import numpy as np
 
     from tf_facenet.cli import shared
+    from tf_facenet.inference import metadata
     from tf_facenet.inference.classifier import Classifier
 
     classifier = Classifier.load(options.classifier_filename)
-    classifier.check_model(embedder.metadata["model_id"])
+    metadata.check_made_by(classifier, options.model)
     faces = _split(options)[1]
-    faces, embeddings, _ = shared.embed_unit(embedder, faces, options)
-    print(f'Loaded classifier model from file "{options.classifier_filename}"')
+    embedder = shared.load_embedder(options.model, options)
+    classifier.check_model(embedder.metadata["model_id"])
+    faces, embeddings, _, skipped = shared.embed_unit(embedder, faces, options)
+    say(f'Loaded classifier model from file "{options.classifier_filename}"')
     classes, probabilities, similarities = classifier.predict(embeddings)
     known = similarities >= classifier.threshold
     for row, (label, probability) in enumerate(zip(classes, probabilities, strict=True)):
         answer = f"{classifier.names[label]}: {probability:.3f}"
-        print(f"{row:4d}  {answer if known[row] else f'unknown (nearest {answer})'}  {faces.samples[row]}")
+        say(f"{row:4d}  {answer if known[row] else f'unknown (nearest {answer})'}  {faces.samples[row]}")
     own = np.array([classifier.names.index(name) if name in classifier.names else -1 for name in faces.names])
     if (own >= 0).any():
         right = np.where(own[faces.labels] >= 0, known & (classes == own[faces.labels]), ~known)
-        print(f"Accuracy: {right.mean():.3f}")
+        say(f"Accuracy: {right.mean():.3f}")
+    return skipped.tell()
 
 
 def _split(options):

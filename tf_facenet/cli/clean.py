@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -28,12 +29,9 @@ def run(options):
 
     from tf_facenet import config, logs
     from tf_facenet.data import prepare
-    from tf_facenet.inference.embedder import Embedder
     from tf_facenet.options import SoftmaxOptions
     from tf_facenet.progress import Progress
-    from tf_facenet.training import cleaning
 
-    logs.to_stdout(options.quiet)
     folder = Path(options.run)
     if not (folder / "options.json").is_file():
         raise OSError(f"{folder} is not a run folder: it has no options.json")
@@ -43,16 +41,21 @@ def run(options):
                          "train with --sub_centers 3 first")
     if options.data_dir:
         trained = dataclasses.replace(trained, data_dir=options.data_dir)
-    faces, _ = prepare.training_faces(trained)
-    faces, _ = prepare.hold_out(faces, trained)
+    faces = prepare.chosen_faces(trained)
     if isinstance(faces.samples[0], bytes):
         raise ValueError(f"--data_dir {trained.data_dir!r} has no files to list; expected a folder")
+    logs.import_tensorflow()
+    from tf_facenet.inference.embedder import Embedder
+    from tf_facenet.training import cleaning
+
+    faces, _ = prepare.training_faces(trained, faces)
+    faces, _ = prepare.hold_out(faces, trained)
     centers = cleaning.read_centers(folder, faces.num_classes)
     embedder = Embedder.load(folder, options.batch_size)
     with Progress(len(faces), "Embedding", options.quiet) as bar:
         embeddings = embedder.embed(faces.samples, progress=bar.update)
     found = cleaning.save(cleaning.clean(embeddings, faces.labels, centers), faces, options.angle, folder)
-    print(f"{found} of {len(faces)} images are farther than {options.angle:g} degrees from the dominant "
-          f"centre of their person: {folder / cleaning.IMAGES}")
-    print(f"Train without them, from the dominant centres: train_softmax.py --exclude_file "
-          f"{folder / cleaning.IMAGES} --pretrained_model {folder}")
+    say(f"{found} of {len(faces)} images are farther than {options.angle:g} degrees from the dominant centre of their "
+        f"person: {folder / cleaning.IMAGES}",
+        f"Train without them, from the dominant centres: train_softmax.py --exclude_file {folder / cleaning.IMAGES} "
+        f"--pretrained_model {folder}")

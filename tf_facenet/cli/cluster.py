@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tf_facenet.cli.shared import PhotographOptions
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least, between
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -13,7 +14,7 @@ class Options(PhotographOptions):
 
     model: str = positional("run folder, .keras file or exported model")
     data_dir: str = positional("folder of images, or of folders of them")
-    out_dir: str = positional("folder to write: 0, 1, ... from the largest group on, and nobody")
+    out_dir: str = positional("folder to write: 0, 1, ... from the largest group on, and nobody", writes="folder")
     method: str = option("average", "average = groups merged while they are near in the mean; dbscan = all that is "
                          "linked; hdbscan = denser groups", choices=("average", "dbscan", "hdbscan"))
     cluster_threshold: float = option(0.0, "distance below which groups are merged or images linked; 0 = from the "
@@ -30,14 +31,12 @@ class Options(PhotographOptions):
 
 def run(options):
     """Embed, cluster and copy."""
-    from tf_facenet.cli import shared
-
-    embedder = shared.load_embedder(options.model, options)
     import shutil
     from pathlib import Path
 
     import numpy as np
 
+    from tf_facenet.cli import shared
     from tf_facenet.data.folders import image_files
     from tf_facenet.files import atomic_folder
     from tf_facenet.inference.clustering import NOBODY, cluster
@@ -45,8 +44,10 @@ def run(options):
     out = Path(options.out_dir)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"out_dir {options.out_dir!r} is not empty; name a new folder")
+    files = image_files(options.data_dir)
+    embedder = shared.load_embedder(options.model, options)
     threshold = _threshold(embedder, options)
-    files, embeddings, _ = shared.embed_files(embedder, image_files(options.data_dir), options)
+    files, embeddings, _, skipped = shared.embed_files(embedder, files, options)
     labels = cluster(embeddings, options.method, threshold, options.min_cluster_size)
     with atomic_folder(out) as temporary:
         for number, (file, label) in enumerate(zip(files, labels, strict=True)):
@@ -56,8 +57,9 @@ def run(options):
             folder.mkdir(exist_ok=True)
             shutil.copyfile(file, folder / f"{number:06d}_{Path(file).name}")
     sizes = np.bincount(labels[labels >= 0])
-    print(f"{len(files)} images, {len(sizes)} people (the largest has {sizes.max(initial=0)} images), "
-          f"{np.count_nonzero(labels == NOBODY)} images of nobody: {out}")
+    say(f"{len(files)} images, {len(sizes)} people (the largest has {sizes.max(initial=0)} images), "
+        f"{np.count_nonzero(labels == NOBODY)} images of nobody: {out}")
+    return skipped.tell()
 
 
 def _threshold(embedder, options):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tf_facenet.cli.shared import PhotographOptions
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import between
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -25,22 +26,30 @@ def run(options):
     """Print facenet's table, and same or different."""
     from tf_facenet.cli import shared
 
+    shared.check_readable(options.image_files)
     embedder = shared.load_embedder(options.model, options)
     import numpy as np
 
-    files, embeddings, _ = shared.embed_files(embedder, options.image_files, options)
+    files, embeddings, _, skipped = shared.embed_files(embedder, options.image_files, options, options.image_files)
+    if len(files) == 1 and skipped.count:
+        return skipped.tell()  # nothing is left to compare with
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
     threshold = shared.distance_limit(embedder, options.threshold)
-    print("Images:", *(f"{number:1d}: {name}" for number, name in enumerate(files)), "", "Distance matrix", sep="\n")
-    print("    ", *(f"    {number:1d}     " for number in range(len(files))), sep="")
+    say("Images:", *(f"{number:1d}: {name}" for number, name in enumerate(files)), "", "Distance matrix",
+        "    " + "".join(f"    {number:1d}     " for number in range(len(files))))
     for number, row in enumerate(distances):
-        print(f"{number:1d}  ", *(f"  {distance:1.4f}  " for distance in row), sep="")
-    print()
-    if not threshold:
-        print("The model has no threshold; tf-facenet threshold chooses one.")
-        return
-    print(f"Same person below {threshold:.4f}:")
-    for first in range(len(files)):
-        for second in range(first + 1, len(files)):
+        say(f"{number:1d}  " + "".join(f"  {distance:1.4f}  " for distance in row))
+    say("")
+    if threshold:
+        say(f"Same person below {threshold:.4f}:", *verdicts(distances, threshold))
+    else:
+        say("The model has no threshold; tf-facenet threshold chooses one.")
+    return skipped.tell()
+
+
+def verdicts(distances, threshold):
+    """A line for each pair of images."""
+    for first in range(len(distances)):
+        for second in range(first + 1, len(distances)):
             verdict = "same" if distances[first, second] < threshold else "different"
-            print(f"{first} {second}  {verdict:9}  {distances[first, second]:1.4f}")
+            yield f"{first} {second}  {verdict:9}  {distances[first, second]:1.4f}"

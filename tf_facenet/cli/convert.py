@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.config import image_size, option, positional
 from tf_facenet.options.data import TEMPLATES
+from tf_facenet.terminal import say
 
 SHOWN = 6  # names of a list
 
@@ -18,7 +19,7 @@ class Options:
 
     source: str = positional("PyTorch file (.pt, .pth, .ckpt), prefix of a TensorFlow 1 checkpoint, frozen graph (.pb) "
                              "or .onnx")
-    out: str = positional("model file to write, ending in .keras")
+    out: str = positional("model file to write, ending in .keras", writes="file")
     backbone: str = option("", "network that the weights must be of, such as iresnet50; by default the file says it")
     image_size: image_size = option(None, "side in pixels or HEIGHTxWIDTH; by default what the file says or is usual",
                                     type=image_size)
@@ -33,10 +34,14 @@ class Options:
 
 
 def run(options):
-    """Convert, say what became of every array, and write the file."""
+    """Convert, write the file, and say what became of every array."""
     from tf_facenet import logs
+    from tf_facenet.inference.metadata import check_ending
+    from tf_facenet.weights import source
 
-    logs.to_stdout()
+    check_ending(options.out)
+    source.kind(options.source)
+    logs.import_tensorflow()
     from tf_facenet.inference.model_file import save_model
     from tf_facenet.weights import comparison, conversion
 
@@ -46,16 +51,13 @@ def run(options):
     metadata = result.metadata | own
     height, width, _ = result.model.input_shape[1:]
     features = result.model.output_shape[1]
-    print(f"{metadata['backbone']}, {height}x{width} pixels, {features} features, from {options.source}")
-    print(f"Arrays: {result.num_arrays - len(result.unused)} used, {len(result.unused)} unused{shown(result.unused)}")
-    if result.new:
-        print(f"New, not in the file, to be trained: {', '.join(result.new)}")
-    print(f"The original takes: {' '.join(result.feeds)}, template {metadata['template'] or 'none'}")
-    print(f"Licence of the data: {metadata['data_licence']}")
-    if options.check:
-        print(comparison.report(options.source, result))
+    compared = [comparison.report(options.source, result)] if options.check else []
     save_model(result.model, options.out, metadata)
-    print(f"Wrote {options.out}")
+    say(f"{metadata['backbone']}, {height}x{width} pixels, {features} features, from {options.source}",
+        f"Arrays: {result.num_arrays - len(result.unused)} used, {len(result.unused)} unused{shown(result.unused)}",
+        *[f"New, not in the file, to be trained: {', '.join(result.new)}"] * bool(result.new),
+        f"The original takes: {' '.join(result.feeds)}, template {metadata['template'] or 'none'}",
+        f"Licence of the data: {metadata['data_licence']}", *compared, f"Wrote {options.out}")
 
 
 def shown(names):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -13,8 +14,8 @@ class Options(FaceOptions):
     model: str = positional("run folder, .keras file or exported model")
     data: str = positional("folder with one sub-folder for each person, or what else --data_dir takes")
     output: str = option("embeddings.npz", "file to write: .npz with the arrays embeddings, quality, labels, names and "
-                         "files, or .csv", short="o")
-    projector: str = option("", "also write a folder that TensorBoard's projector shows")
+                         "files, or .csv", short="o", writes="file")
+    projector: str = option("", "also write a folder that TensorBoard's projector shows", writes="folder")
 
 
 def run(options):
@@ -24,15 +25,17 @@ def run(options):
 
     suffix = options.output.rpartition(".")[2]
     write = lookup({"npz": _write_npz, "csv": _write_csv}, suffix, "format of --output")
-    embedder = shared.load_embedder(options.model, options)
     from tf_facenet import data
 
-    faces, embeddings, quality = shared.embed_faces(embedder, data.load(options.data), options)
+    faces = data.load(options.data)
+    embedder = shared.load_embedder(options.model, options)
+    faces, embeddings, quality, skipped = shared.embed_faces(embedder, faces, options)
     write(options.output, faces, embeddings, quality)
-    print(f"{len(faces)} embeddings of {embeddings.shape[1]} numbers, {faces.num_classes} people: {options.output}")
     if options.projector:
         _write_projector(options.projector, faces, embeddings)
-        print(f"tensorboard --logdir {options.projector}")
+    say(f"{len(faces)} embeddings of {embeddings.shape[1]} numbers, {faces.num_classes} people: {options.output}",
+        *[f"tensorboard --logdir {options.projector}"] * bool(options.projector))
+    return skipped.tell()
 
 
 def _names_of_files(faces):
@@ -63,11 +66,11 @@ def _write_csv(path, faces, embeddings, quality):
 def _write_projector(folder, faces, embeddings):
     import numpy as np
 
+    from tf_facenet.data.lines import escaped, write_lines
     from tf_facenet.files import atomic_folder
 
     config = ('embeddings {\n  tensor_name: "faces"\n  tensor_path: "vectors.tsv"\n  metadata_path: "people.tsv"\n}\n')
     with atomic_folder(folder) as temporary:
         np.savetxt(temporary / "vectors.tsv", embeddings, "%.6g", "\t")
-        people = "".join(f"{faces.names[label]}\n" for label in faces.labels)
-        (temporary / "people.tsv").write_text(people, encoding="utf-8", errors="surrogateescape")
+        write_lines(temporary / "people.tsv", (escaped(faces.names[label]) for label in faces.labels))
         (temporary / "projector_config.pbtxt").write_text(config)

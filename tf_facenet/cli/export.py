@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, place, positional
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -20,6 +21,8 @@ class Options:
     crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or "
                          "DOWN,ACROSS, shares from 0 to 1; left for faces on the 112x96 template in wider images",
                          type=place)
+    no_metadata_names: bool = option(False, "leave out the names of the people and the options of the training, which "
+                                     "else travel with the export")
     quiet: bool = option(False, "no progress bar")
 
     def __post_init__(self):
@@ -32,20 +35,26 @@ class Options:
 def run(options):
     """Export, compare with Keras, and say what was written."""
     from tf_facenet import logs
-
-    logs.to_stdout(options.quiet)
     from tf_facenet.data.pairs import load_pairs
-    from tf_facenet.export import format_of, writing
+    from tf_facenet.export import check_place, format_of
+    from tf_facenet.inference.metadata import check_keras, without_names
+
+    check_keras(options.model)
+    check_place(options.out)
+    pairs = None if options.pairs == "drawn" else load_pairs(options.pairs, options.lfw_pairs)
+    logs.import_tensorflow()
+    from tf_facenet.export import writing
     from tf_facenet.inference.model_file import load_model
 
     model, metadata = load_model(options.model)
-    pairs = None if options.pairs == "drawn" else load_pairs(options.pairs, options.lfw_pairs)
-    if options.quantize == "int8" and options.calibrate == "drawn":
-        print("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")
+    if options.no_metadata_names:
+        metadata = without_names(metadata)
     proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,
                            calibrate=options.calibrate, place=options.crop, quiet=options.quiet)
     height, width = metadata["image_size"]
-    print(f"Exported {options.model} to {options.out} ({format_of(options.out)}): pixels [B, {height}, {width}, 3] → "
-          f"embeddings [B, {metadata['embedding_size']}], norm [B]")
-    print(f"Largest difference to Keras: {proof.difference:.1e}")
-    print(f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")
+    say(f"Exported {options.model} to {options.out} ({format_of(options.out)}): pixels [B, {height}, {width}, 3] → "
+        f"embeddings [B, {metadata['embedding_size']}], norm [B]",
+        f"Largest difference to Keras: {proof.difference:.1e}",
+        f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")
+    if options.quantize == "int8" and options.calibrate == "drawn":
+        say("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tf_facenet.cli.shared import PhotographOptions
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least, between
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -26,26 +27,30 @@ class Options(PhotographOptions):
 
 def run(options):
     """Embed, search and print."""
-    from tf_facenet.cli import shared
-
-    embedder = shared.load_embedder(options.model, options)
     import os
 
     import numpy as np
 
+    from tf_facenet.cli import shared
     from tf_facenet.data.folders import image_files
+    from tf_facenet.inference import metadata
     from tf_facenet.inference.gallery import Gallery
 
     gallery = Gallery.load(options.gallery)
+    metadata.check_made_by(gallery, options.model)
+    named = [path for path in options.image_files if not os.path.isdir(path)]
+    files = [file for path in options.image_files for file in ([path] if path in named else image_files(path))]
+    shared.check_readable(files)
+    embedder = shared.load_embedder(options.model, options)
     gallery.check_model(embedder.metadata["model_id"])
     limit = shared.distance_limit(embedder, options.threshold)
     if not limit:
         raise ValueError("The model has no threshold: pass --threshold, or choose one with tf-facenet threshold")
-    files = [file for path in options.image_files for file in (image_files(path) if os.path.isdir(path) else [path])]
-    files, embeddings, quality = shared.embed_files(embedder, files, options)
+    files, embeddings, quality, skipped = shared.embed_files(embedder, files, options, named)
     similarities, rows = gallery.search(embeddings, options.nearest)
     distances = np.sqrt(np.maximum(2 - 2 * similarities, 0))
     for file, norm, near, found in zip(files, quality, distances, rows, strict=True):
         shown = [f"{gallery.names[row] if distance < limit else 'unknown'} ({distance:.3f})"
                  for distance, row in zip(near, found, strict=True)]
-        print(f"{file}: {', '.join(shown)}  quality {norm:.1f}")
+        say(f"{file}: {', '.join(shown)}  quality {norm:.1f}")
+    return skipped.tell()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -26,28 +27,28 @@ class Options(PairsOptions):
     """Make a pairs.txt of one's own faces, to verify networks on."""
 
     folder: str = positional("folder with one sub-folder per person")
-    out: str = option("pairs.txt", "file to write", short="o")
+    out: str = option("pairs.txt", "file to write", short="o", writes="file")
 
 
 def run(options):
     """Read the images, choose pairs and write them."""
     from tf_facenet import logs
-
-    logs.to_stdout(options.quiet)
     from tf_facenet.data import prepare
 
-    write(prepare.folder_faces(options.folder, options.quiet), options, options.out)
+    faces = prepare.folder_faces(options.folder)
+    logs.import_tensorflow()
+    say(*write(prepare.readable_faces(faces, options.quiet), options, options.out))
 
 
 def write(faces, options, path):
-    """Write pairs of the faces and say how to use them."""
+    """Write pairs of the faces; returns lines about them and how to use them."""
     import shlex
 
     from tf_facenet.data import pairs_making
 
     rows = pairs_making.make_pairs(faces, options.folds, options.pairs, options.seed)
-    if not pairs_making.write_pairs(path, faces, rows, options.folder):
-        print("Not all images are called <name>/<name>_0001.jpg: the pairs name their files, which facenet cannot read")
-    print(pairs_making.summary(path, faces, rows))
+    as_lfw = pairs_making.write_pairs(path, faces, rows, options.folder)
+    others = "Not all images are called <name>/<name>_0001.jpg: the pairs name their files, which facenet cannot read"
     command = ["validate_on_lfw.py", options.folder, "RUN", "--lfw_pairs", path, "--lfw_nrof_folds", options.folds]
-    print("Verify:", shlex.join(map(str, command)))
+    return [*[others] * (not as_lfw), pairs_making.summary(path, faces, rows),
+            f"Verify: {shlex.join(map(str, command))}"]

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.files import check_target
 from tf_facenet.lookup import lookup
+from tf_facenet.terminal import say
 
 SHOWN = 20  # faults
 
@@ -13,14 +15,14 @@ def pack(options):
     from tf_facenet.data import packing
 
     faces = packing.pack(options.paths[0], options.paths[1], options.quiet)
-    print(f"{len(faces):,} images of {faces.num_classes:,} people: {options.paths[1]}")
+    say(f"{len(faces):,} images of {faces.num_classes:,} people: {options.paths[1]}")
 
 
 def unpack(options):
     """Write a record file as a folder of people."""
     from tf_facenet.data import packing
 
-    print(f"{packing.unpack(*options.paths, options.quiet):,} images: {options.paths[1]}")
+    say(f"{packing.unpack(*options.paths, options.quiet):,} images: {options.paths[1]}")
 
 
 def merge(options):
@@ -29,14 +31,14 @@ def merge(options):
 
     out, *sources = options.paths
     faces = packing.merge(sources, out, options.dedupe, options.quiet)
-    print(f"{len(faces):,} images of {faces.num_classes:,} people: {out}")
+    say(f"{len(faces):,} images of {faces.num_classes:,} people: {out}")
 
 
 def index(options):
     """Write the missing index of a record file."""
     from tf_facenet.data import packing
 
-    print("{}: {:,} records".format(*packing.write_index(options.paths[0])))
+    say("{}: {:,} records".format(*packing.write_index(options.paths[0])))
 
 
 def info(options):
@@ -44,38 +46,33 @@ def info(options):
     from tf_facenet.data import inspection, packing
 
     for word, value in inspection.describe(packing.existing(options.paths[0])).items():
-        print(f"{word:16} {value}")
+        say(f"{word:16} {value}")
 
 
 def verify(options):
     """Read everything and list what is wrong; that there is something is an error."""
     from tf_facenet import logs
-
-    logs.to_stdout(options.quiet)  # only this action and `bin` need TensorFlow
     from tf_facenet.data import inspection, packing
 
     path = packing.existing(options.paths[0])
+    logs.import_tensorflow()  # only this action and `bin` need it
     found = inspection.faults(path, options.quiet)
-    for what, why in found[:SHOWN]:
-        print(f"{what}: {why}")
+    say(*(f"{what}: {why}" for what, why in found[:SHOWN]))
     if found:
         raise ValueError(f"{path} has {len(found):,} faults, the first: {found[0][0]}: {found[0][1]}")
-    print(f"{path} is good")
+    say(f"{path} is good")
 
 
 def bin_(options):
     """Write the pairs of a folder as a verification set."""
     from tf_facenet import logs
-
-    logs.to_stdout(options.quiet)
     from tf_facenet.data import bins, pairs, prepare
 
     found = pairs.load_pairs(options.paths[0], options.lfw_pairs)
+    logs.import_tensorflow()
     prepare.check_pairs(found, options.quiet)
     bins.write_bin(options.paths[1], found)
-    print(f"{len(found):,} pairs: {options.paths[1]}")
-    if found.missing:
-        print(f"{found.num_skipped:,} pairs left out, for these images are missing:", *found.missing)
+    say(f"{len(found):,} pairs: {options.paths[1]}", *found.left_out())
 
 
 ACTIONS = {  # name → function, its paths
@@ -87,6 +84,7 @@ ACTIONS = {  # name → function, its paths
     "merge": (merge, "OUT REC..."),
     "bin": (bin_, "IMAGES OUT.bin"),
 }
+WRITES = {"OUT": "folder", "OUT.bin": "file"}  # name of a path → what comes to be there
 
 
 @dataclass(kw_only=True)
@@ -105,6 +103,9 @@ class Options:
         wanted = paths.split()
         if len(self.paths) < len(wanted) or (len(self.paths) > len(wanted) and not paths.endswith("...")):
             raise ValueError(f"{self.action} takes {paths}, got {len(self.paths)} paths")
+        for name, path in zip(wanted, self.paths, strict=False):
+            if name in WRITES:
+                check_target(path, WRITES[name])
 
 
 def run(options):

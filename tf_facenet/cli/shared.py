@@ -1,12 +1,14 @@
 """What the commands that use a model share: their options, and the way from a path to embeddings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tf_facenet.config import option
 from tf_facenet.options.bounds import at_least
 from tf_facenet.options.data import TEMPLATES
+from tf_facenet.terminal import say
 
 CUTS = ("auto", "margin", *TEMPLATES)
+SHOWN = 10  # images that are named
 
 
 @dataclass(kw_only=True)
@@ -42,49 +44,92 @@ class PhotographOptions(EmbeddingOptions):
                         "images are faces that were cut out already", choices=(*CUTS, "none"))
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """Images that were asked for and were not used.
+
+    Attributes:
+        reasons: list of (name, reason), also of what they leave empty.
+        count: how many images.
+        total: how many were asked for.
+        named: whether the command line names one of them itself, not only the folder that it is in.
+    """
+
+    reasons: list
+    count: int
+    total: int
+    named: bool = False
+
+    def tell(self):
+        """Name the first ones, and say in the last line how many of how many; returns the command's exit status."""
+        if self.reasons:
+            say(*(f"Skipped {name}: {reason}" for name, reason in self.reasons[:SHOWN]),
+                f"Skipped {self.count} of {self.total} images")
+        return int(self.named)
+
+
+def check_readable(files):
+    """Raise ValueError if not one of some files is an image, which needs no TensorFlow."""
+    from tf_facenet.data import headers, samples
+
+    reasons = []
+    for file in files:
+        try:
+            reason = headers.fault(samples.read(file))
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+        if reason is None:
+            return
+        reasons.append(f"{file}: {reason}")
+    raise ValueError(f"None of the {len(files)} files is a photograph, the first is {reasons[0]}. Name others")
+
+
 def load_embedder(model, options):
-    """The Embedder of a model, logs set up."""
-    from tf_facenet import logs
+    """The Embedder of a model; with it TensorFlow is loaded."""
+    from tf_facenet import inference
 
-    logs.to_stdout(options.quiet)
-    from tf_facenet.inference.embedder import Embedder
-
-    return Embedder.load(model, options.batch_size)
+    return inference.load_embedder(model, options.batch_size)
 
 
 def embed_faces(embedder, faces, options):
     """Embed the images of some people.
 
     Returns:
-        ``(faces, embeddings, quality)``: those that have a face and can be read; the others are named on stdout. Rows
-        are those of `Embedder.embed`.
+        ``(faces, embeddings, quality, skipped)``: those that have a face and can be read, and `Skipped`, the others.
+        Rows are those of `Embedder.embed`.
     """
     from tf_facenet.data import check
     from tf_facenet.progress import Progress
 
     if options.align != "none":
         return _embed_photographs(embedder, faces, options)
-    faces, bad = check.readable(faces)
-    _say_missed(bad)
+    total, (faces, bad) = len(faces), check.readable(faces)
     with Progress(len(faces), "Embedding", options.quiet) as bar:
         embeddings, quality = embedder.embed(faces.samples, options.flip, bar.update, quality=True)
-    return faces, embeddings, quality
+    return faces, embeddings, quality, Skipped(bad, total - len(faces), total)
 
 
 def embed_unit(embedder, faces, options):
     """As `embed_faces`, but rows have norm 1, as those have that thresholds and galleries are of, also with concat."""
-    faces, embeddings, quality = embed_faces(embedder, faces, options)
-    return faces, embeddings / 2**0.5 if options.flip == "concat" else embeddings, quality
+    faces, embeddings, *others = embed_faces(embedder, faces, options)
+    return faces, embeddings / 2**0.5 if options.flip == "concat" else embeddings, *others
 
 
-def embed_files(embedder, files, options):
+def embed_files(embedder, files, options, named=()):
     """Embed single images.
 
+    Args:
+        embedder: `Embedder`.
+        files: paths.
+        options: `EmbeddingOptions`.
+        named: those of them that the command line names.
+
     Returns:
-        ``(files, embeddings, quality)``, as `embed_unit` does.
+        ``(files, embeddings, quality, skipped)``, as `embed_unit` does.
     """
-    faces, embeddings, quality = embed_unit(embedder, unnamed(files), options)
-    return list(faces.samples), embeddings, quality
+    faces, embeddings, quality, skipped = embed_unit(embedder, unnamed(files), options)
+    used = set(faces.samples)
+    return list(faces.samples), embeddings, quality, replace(skipped, named=not used.issuperset(named))
 
 
 def unnamed(files):
@@ -99,21 +144,15 @@ def unnamed(files):
 
 
 def _embed_photographs(embedder, faces, options):
+    from tf_facenet.data.check import sample_name
     from tf_facenet.inference import photographs
     from tf_facenet.progress import Progress
 
     how = photographs.recipe(embedder.metadata, options.align, options.choose, options.margin)
     with Progress(len(faces), "Finding faces", options.quiet) as bar:
         found = photographs.embed(embedder, faces.samples, how, options.flip, bar.update)
-    _say_missed([(faces.samples[row], reason) for row, reason in found.missed])
-    return faces.select(found.rows), found.embeddings, found.quality
-
-
-def _say_missed(missed):
-    for name, reason in missed[:10]:
-        print(f"Skipped {name}: {reason}")
-    if len(missed) > 10:
-        print(f"Skipped {len(missed) - 10} more")
+    missed = [(sample_name(faces, row), reason) for row, reason in found.missed]
+    return faces.select(found.rows), found.embeddings, found.quality, Skipped(missed, len(missed), len(faces))
 
 
 def distance_limit(embedder, threshold):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.cli.pairs import PairsOptions
 from tf_facenet.config import option, positional
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -12,7 +13,8 @@ class Options(PairsOptions):
 
     folder: str = positional("folder with one sub-folder per person")
     validation: float = option(0.1, "share of the people for validation")
-    out: str = option(".", "folder for people_train.txt, people_validation.txt and pairs_validation.txt", short="o")
+    out: str = option(".", "folder for people_train.txt, people_validation.txt and pairs_validation.txt", short="o",
+                      writes="folder")
 
 
 def run(options):
@@ -21,18 +23,18 @@ def run(options):
     from pathlib import Path
 
     from tf_facenet import logs
-
-    logs.to_stdout(options.quiet)
     from tf_facenet.cli import pairs
     from tf_facenet.data import people, prepare
 
-    faces = prepare.folder_faces(options.folder, options.quiet)
+    faces = prepare.folder_faces(options.folder)
+    logs.import_tensorflow()
+    faces = prepare.readable_faces(faces, options.quiet)
     parts = dict(zip(("train", "validation"), faces.split_people(options.validation, options.seed), strict=True))
     folder = Path(options.out)
-    pairs.write(parts["validation"], options, folder / "pairs_validation.txt")
+    lines = pairs.write(parts["validation"], options, folder / "pairs_validation.txt")
     for name, part in parts.items():
         people.write_people(folder / f"people_{name}.txt", part)
-        print(f"{folder / f'people_{name}.txt'}: {part.num_classes} people with {len(part)} images")
+        lines.append(f"{folder / f'people_{name}.txt'}: {part.num_classes} people with {len(part)} images")
     command = ["train_softmax.py", "--data_dir", options.folder, "--people_file", folder / "people_train.txt",
                "--lfw_dir", options.folder, "--lfw_pairs", folder / "pairs_validation.txt"]
-    print("Train:", shlex.join(map(str, command)))
+    say(*lines, f"Train: {shlex.join(map(str, command))}")

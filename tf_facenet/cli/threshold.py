@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
@@ -25,21 +26,23 @@ class Options:
 def run(options):
     """Verify, choose and store."""
     from tf_facenet.cli.shared import load_embedder
-
-    embedder = load_embedder(options.model, options)
     from tf_facenet.data.pairs import load_pairs
     from tf_facenet.evaluation.verification import evaluate
-    from tf_facenet.inference.model_file import write_metadata
+    from tf_facenet.inference.metadata import check_changeable
     from tf_facenet.progress import Progress
 
+    check_changeable(options.model)
     pairs = load_pairs(options.lfw_dir, options.lfw_pairs)
+    embedder = load_embedder(options.model, options)
+    from tf_facenet.inference.model_file import write_metadata
+
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         embeddings = embedder.embed(pairs.images, progress=bar.update)
     report = evaluate(embeddings, pairs.same, folds=pairs.folds, target_far=options.far)
     chosen = {"distance": report.distance, "value": report.far_threshold, "far": report.target_far,
               "value_at_far": report.far_threshold}
     write_metadata(options.model, {"threshold": chosen})
-    print(f"Validation rate: {report.val:2.5f}+-{report.val_std:2.5f} @ FAR={report.far:2.5f}")
-    print(f"Squared distance below which two faces are the same person's, now stored in {options.model}: "
-          f"{report.far_threshold:.4f}; as Euclidean distance, for --threshold of compare and identify: "
-          f"{report.far_threshold**0.5:.4f}")
+    say(f"Validation rate: {report.val:2.5f}+-{report.val_std:2.5f} @ FAR={report.far:2.5f}",
+        f"Squared distance below which two faces are the same person's, now stored in {options.model}: "
+        f"{report.far_threshold:.4f}; as Euclidean distance, for --threshold of compare and identify: "
+        f"{report.far_threshold**0.5:.4f}", *pairs.left_out())

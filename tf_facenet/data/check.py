@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import headers, images, samples
+from tf_facenet.data.lines import escaped, write_lines
 from tf_facenet.files import atomic_write
 
 _CHUNK = 32  # images that one call of a thread reads: their files are in memory together
@@ -88,14 +89,13 @@ def sort_out(faces, reasons):
 
 
 def write_bad_files(path, bad):
-    """Write the list of `readable` to a file, one ``name<TAB>reason`` a line.
+    """Write the list of `readable` to a file, one ``name<TAB>reason`` a line, escaped as `lines` does.
 
     Raises:
         OSError: the file cannot be written.
     """
-    text = "".join(f"{name}\t{reason}\n" for name, reason in bad)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(os.fsencode(text))  # also names that are not UTF-8
+        write_lines(temporary, (f"{escaped(name)}\t{escaped(reason)}" for name, reason in bad))
 
 
 def _examine(chunk, measured, of_file):

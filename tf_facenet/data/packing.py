@@ -12,6 +12,7 @@ from tf_facenet import data
 from tf_facenet.data import headers, records
 from tf_facenet.data.faces import Faces
 from tf_facenet.data.lines import escaped, read_lines, unescaped, write_lines
+from tf_facenet.data.people import composed
 from tf_facenet.data.recordio import RecordFile, RecordWriter
 from tf_facenet.data.samples import Samples, read
 from tf_facenet.files import atomic_folder, atomic_write
@@ -72,7 +73,7 @@ def merge(sources, out, dedupe=False, quiet=False):
             if file and not os.path.exists(records.companion(file, "names.txt")):
                 raise ValueError(f"--dedupe needs the names of people, and {file} has no names.txt beside it. Write "
                                  "one, a line for each label from 0 on, or leave out --dedupe")
-        names = [name for part in parts for name in part.names]
+        names = [composed(name) for part in parts for name in part.names]
         people = {name: number for number, name in enumerate(dict.fromkeys(names))}
         faces = Faces(faces.samples, np.array([people[name] for name in names])[faces.labels], list(people))
     write(faces, out, quiet=quiet)

@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from tf_facenet.data import single_paths
+from tf_facenet.data.people import composed
 from tf_facenet.files import find
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")  # the first that exists is taken
 SET = ".bin"
+_SHOWN = 10  # missing images that are named
 RESERVED = "val"  # val_accuracy … in the history of a run are those of the held-out images
 
 
@@ -52,6 +54,12 @@ class Pairs:
 
     def __len__(self):
         return len(self.same)
+
+    def left_out(self):
+        """What is missing, as a list of no or one line."""
+        more = f" and {len(self.missing) - _SHOWN} more" * (len(self.missing) > _SHOWN)
+        return [f"Skipped {self.num_skipped} of {len(self) + self.num_skipped} image pairs, for these images are "
+                f"missing: {' '.join(self.missing[:_SHOWN])}{more}"] * bool(self.missing)
 
     def select(self, which):
         """Keep some pairs: a mask [P] or indices, an array."""
@@ -182,7 +190,8 @@ class Images:
         self.images_dir = os.fspath(images_dir)
         self.missing = []
         self._paths = {}  # "name/name_0001" → path or None
-        self._files = {}  # name → {file name, also with its suffix in lower case: file name}
+        self._files = {}  # name → its folder, {file name, composed, also with its suffix in lower case: file name}
+        self._folders = None  # composed name → name
 
     def find(self, image):
         """Path of `name/name_0001`, or of `folder/file.jpg`; or None, which is noted in `missing`."""
@@ -193,15 +202,25 @@ class Images:
         return self._paths[image]
 
     def _search(self, name, stem):
-        folder = os.path.join(self.images_dir, name)
+        stem = composed(stem)
         if name not in self._files:
+            folder = self._folder(name)
             files = os.listdir(folder) if os.path.isdir(folder) else []
             parts = map(os.path.splitext, files)
-            lower = {root + suffix.lower(): root + suffix for root, suffix in parts}
-            self._files[name] = lower | dict(zip(files, files, strict=True))
-        files = self._files[name]
+            lower = {composed(root + suffix.lower()): root + suffix for root, suffix in parts}
+            self._files[name] = folder, lower | dict(zip(map(composed, files), files, strict=True))
+        folder, files = self._files[name]
         found = (files[stem + suffix] for suffix in ("", *SUFFIXES) if stem + suffix in files)
         return next((os.path.join(folder, file) for file in found), None)
+
+    def _folder(self, name):
+        """The folder of a person, also if its name is composed otherwise than in the list."""
+        folder = os.path.join(self.images_dir, name)
+        if name.isascii() or os.path.isdir(folder):
+            return folder
+        if self._folders is None:
+            self._folders = {composed(other): other for other in os.listdir(self.images_dir)}
+        return os.path.join(self.images_dir, self._folders.get(composed(name), name))
 
 
 def _read_lines(path):

@@ -20,7 +20,12 @@ _FORMS = (  # of the lines of pairs.txt and people.txt, the first that fits coun
 )
 
 
-def listed(path, names, key=str):
+def composed(name):
+    """The name with each "é" as one character (NFC); folders of macOS have it as two."""
+    return unicodedata.normalize("NFC", name)
+
+
+def listed(path, names, key=composed):
     """Which people a file names.
 
     Args:
@@ -39,7 +44,7 @@ def listed(path, names, key=str):
     return found(path, names, key)[0]
 
 
-def found(path, names, key=str):
+def found(path, names, key=composed):
     """``(chosen, unknown)``: what `listed` says, and the names of the file that nobody has, each once."""
     people = defaultdict(list)
     for label, name in enumerate(names):

@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.data import check, headers, images, people, samples, survey
+from tf_facenet.data import headers, people, samples
 from tf_facenet.data.faces import Faces
+from tf_facenet.files import csv_text
 from tf_facenet.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -18,18 +19,18 @@ LOOKED_AT = 60  # images, for their sizes
 SEEN = 0.6  # share of an image that the network sees at least; facenet's crop of 160 from 182 pixels is 0.77
 
 
-def training_faces(options):
-    """Load the faces that the options describe, without the unreadable ones.
+def chosen_faces(options):
+    """Load the faces that the options name, readable or not, which needs no TensorFlow.
 
     Args:
         options: `options.DataOptions`.
 
     Returns:
-        ``(faces, bad)``: `Faces`, and a list of (file, reason) of the unreadable files.
+        `Faces`.
 
     Raises:
         OSError: no such folder or file.
-        ValueError: too few people, or unreadable files with ``--strict_data``.
+        ValueError: a list fits none of them.
     """
     faces = data.load(options.data_dir)
     if options.people_file:
@@ -38,6 +39,28 @@ def training_faces(options):
         faces = without_people(faces, options.exclude_people)
     if options.exclude_file:
         faces = without_listed(faces, options.exclude_file)
+    if options.filter_filename:
+        _distances(options.filter_filename)
+    return faces
+
+
+def training_faces(options, faces=None):
+    """Leave out what cannot be read and what the filter says.
+
+    Args:
+        options: `options.DataOptions`.
+        faces: what `chosen_faces` gave; None chooses them.
+
+    Returns:
+        ``(faces, bad)``: `Faces`, and a list of (file, reason) of the unreadable files.
+
+    Raises:
+        OSError: no such folder or file.
+        ValueError: too few people, or unreadable files with ``--strict_data``.
+    """
+    from tf_facenet.data import survey
+
+    faces = faces or chosen_faces(options)
     faces, bad = _without_unreadable(faces, options.quiet, options.strict_data)
     if options.filter_filename:
         faces = without_outliers(faces, options)
@@ -55,6 +78,8 @@ def training_faces(options):
 
 def _warn_of_sizes(faces, image_size):
     """Warn if most of an image lies outside of what the network sees: nothing is scaled."""
+    from tf_facenet.data import images
+
     rows = np.linspace(0, len(faces) - 1, min(LOOKED_AT, len(faces))).astype(int)
     size = np.median([headers.image_size(samples.read(faces.samples[row])) for row in rows], axis=0)
     seen = np.minimum(images.height_width(image_size), size)
@@ -63,18 +88,27 @@ def _warn_of_sizes(faces, image_size):
                        "Align them to about --image_size (tf-facenet align), or raise it", *size, *seen)
 
 
-def folder_faces(folder, quiet=False):
-    """The readable image files of a folder of people, as `Faces`.
+def folder_faces(folder):
+    """The image files of a folder of people, as `Faces`.
 
     Raises:
         OSError: no such folder.
-        ValueError: the images are not in files of their own, or none can be read.
+        ValueError: the images are not in files of their own.
     """
     faces = data.load(folder)
     are_files = isinstance(faces.samples, np.ndarray) and isinstance(faces.samples[0], str)
     if not (are_files and os.path.isdir(os.path.expanduser(folder))):
         raise ValueError(f"{folder!r} has no image files that a list could name; expected a folder with one sub-folder "
                          "per person")
+    return faces
+
+
+def readable_faces(faces, quiet=False):
+    """The images that can be decoded; the log says how many cannot.
+
+    Raises:
+        ValueError: none can.
+    """
     return _without_unreadable(faces, quiet)[0]
 
 
@@ -96,6 +130,8 @@ def _without_unreadable(faces, quiet, strict=False):
 
 
 def _readable(faces, quiet):
+    from tf_facenet.data import check  # which waits for TensorFlow
+
     with Progress(len(faces), "Reading images", quiet=quiet) as bar:
         return check.readable(faces, progress=bar.update)
 
@@ -144,7 +180,7 @@ def without_listed(faces, path):
     """
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         try:
-            listed = {row[0] for row in list(csv.reader(file))[1:] if row}
+            listed = {name for row in list(csv.reader(file))[1:] if row for name in (row[0], csv_text(row[0]))}
         except csv.Error as error:
             raise ValueError(f"--exclude_file {path!r} is no CSV file: {error}. Expected a line a row, the name of "
                              "an image first") from None

@@ -8,6 +8,8 @@ import importlib.util
 import logging
 from pathlib import Path
 
+from tf_facenet.files import check_target
+from tf_facenet.inference.metadata import SAVED_MODEL
 from tf_facenet.lookup import lookup
 
 
@@ -34,6 +36,7 @@ FORMATS = {
     "tflite": Format("tf_facenet.export.tflite", "model.tflite", quantize=("float16", "int8")),
 }
 
+_PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}  # of a SavedModel
 OTHERS = (".keras", ".h5", ".pb")  # endings of networks in files that are no export
 
 logger = logging.getLogger(__name__)
@@ -78,6 +81,31 @@ def format_of(path, name="", quantize=""):
     return found
 
 
+def check_place(path):
+    """Raise ValueError if exporting there would remove something else than an export, or cannot be.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    path = Path(path)
+    if format_of(path) == "saved_model":
+        _check_folder(path)
+        check_target(path, "folder")
+    else:
+        check_target(path, "file")
+
+
+def _check_folder(folder):
+    """Raise ValueError if writing there would remove something else than an export."""
+    if not folder.exists():
+        return
+    names = {item.name for item in folder.iterdir()} if folder.is_dir() else {"a file"}
+    if names and (SAVED_MODEL not in names or names - _PARTS):
+        found = ", ".join(sorted(names - _PARTS)[:8])
+        raise ValueError(f"Cannot export to '{folder}': expected a new folder or an older "
+                         f"export, found {found}. Choose another folder.")
+
+
 def export_all(path, text):
     """Export a model file to each of the formats, beside it.
 
@@ -93,10 +121,11 @@ def export_all(path, text):
     if not names:
         return
     from tf_facenet.export import proof, writing
-    from tf_facenet.inference import model_file
+    from tf_facenet.inference.metadata import locate
+    from tf_facenet.inference.model_file import load_model
 
-    file = model_file.locate(path)
-    model, metadata = model_file.load_model(file)
+    file = locate(path)
+    model, metadata = load_model(file)
     pairs = proof.drawn_pairs(metadata["image_size"])
     for name in names:
         target = FORMATS[name].target

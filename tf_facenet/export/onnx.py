@@ -13,7 +13,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.inference.model_file import MEMBER
+from tf_facenet.inference.metadata import MEMBER
 from tf_facenet.inference.runners import OUTPUTS
 
 OPSET = 18  # ONNX Runtime 1.14 (2023) and newer

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
-from tf_facenet.inference.runners import ASSETS
+from tf_facenet.inference.metadata import ASSETS
 
 SIGNATURES = {
     "serving_default": "pixels float32 [B, H, W, 3]",

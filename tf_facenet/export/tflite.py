@@ -16,7 +16,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet.inference.model_file import MEMBER
+from tf_facenet.inference.metadata import MEMBER
 
 
 def tflite(module, metadata, path, quantize="", images=None):

@@ -8,14 +8,12 @@ import numpy as np
 from tf_facenet import data
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
-from tf_facenet.export import FORMATS, format_of, network, proof
+from tf_facenet.export import FORMATS, check_place, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.finite import check_weights
-from tf_facenet.inference.model_file import SAVED_MODEL, describe
+from tf_facenet.inference.model_file import describe
 
 CALIBRATION = 200  # images at most; more change the ranges no more
-
-_PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}  # of a SavedModel
 
 
 def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn", place=Augmentation.place, quiet=True):
@@ -44,7 +42,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     """
     path, name = Path(path), format_of(path, quantize=quantize)
     folder = name == "saved_model"
-    (_check_folder if folder else _check_file)(path)
+    check_place(path)
     check_weights(model)
     metadata = describe(model, metadata)
     pairs = pairs or proof.drawn_pairs(metadata["image_size"])
@@ -68,20 +66,3 @@ def _calibration_images(source, image_size, place):
     samples = data.load(source).samples
     rows = np.linspace(0, len(samples) - 1, min(len(samples), CALIBRATION)).astype(int)
     return np.concatenate(list(evaluation_batches(samples, proof.BATCH, image_size, place=place, rows=rows)))
-
-
-def _check_folder(folder):
-    """Raise ValueError if writing there would remove something else than an export."""
-    if not folder.exists():
-        return
-    names = {item.name for item in folder.iterdir()} if folder.is_dir() else {"a file"}
-    if names and (SAVED_MODEL not in names or names - _PARTS):
-        found = ", ".join(sorted(names - _PARTS)[:8])
-        raise ValueError(f"Cannot export to '{folder}': expected a new folder or an older "
-                         f"export, found {found}. Choose another folder.")
-
-
-def _check_file(file):
-    if file.is_dir():
-        raise ValueError(f"Cannot export to '{file}': expected a new file or an older export, found a folder. "
-                         "Choose another name.")

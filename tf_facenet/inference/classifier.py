@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_facenet.files import DAMAGES, atomic_write
-from tf_facenet.inference.model_file import check_same
+from tf_facenet.inference.metadata import check_same
 from tf_facenet.lookup import lookup
 
 CHUNK = 4096  # rows compared with all people at a time

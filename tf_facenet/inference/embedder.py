@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
-from tf_facenet.inference import model_file, photographs, runners
+from tf_facenet.inference import photographs, runners
+from tf_facenet.inference.metadata import complete
 from tf_facenet.lookup import lookup
 from tf_facenet.threads import in_order
 
@@ -54,7 +55,7 @@ class Embedder:
     def __init__(self, model, metadata, batch_size=100, place=Augmentation.place):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
-        self.metadata = model_file.complete(metadata)
+        self.metadata = complete(metadata)
         self.batch_size, self.place = batch_size, place
         self._model = model
         self._embed = tf.function(self._embeddings_and_norms, autograph=False)

@@ -7,16 +7,16 @@ A search reads one byte of each number: a row x is s·z + r with integers z from
 which is below 0.01 for unit rows. Only the rows that can still be among the k nearest are read whole.
 """
 
+import functools
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from tf_facenet.files import DAMAGES, atomic_folder, parse_json
-from tf_facenet.inference.model_file import check_same
+from tf_facenet.inference.metadata import check_same
 
 SMALL = 20_000  # rows, below which one product is as fast
 CHUNK = 65_536  # rows rounded at a time
@@ -85,6 +85,8 @@ class Gallery:
 
     def _nearest(self, query, k, pool):
         if self._parts is None:  # in memory, one part for each core
+            import tensorflow as tf
+
             parts = np.array_split(np.arange(len(self)), os.cpu_count())
             self._parts = [(part, tf.constant(self.codes[part[0]:part[-1] + 1])) for part in parts]
         bounds = list(pool.map(lambda part: self._bounds(query, k, *part), self._parts))
@@ -95,7 +97,7 @@ class Gallery:
     def _bounds(self, query, k, part, codes):
         """What k rows of a part reach at least (-1 if it has fewer), and what each of them reaches at most."""
         own = slice(part[0], part[-1] + 1)
-        products = _products(codes, query).numpy() * self.scales[own]
+        products = _products()(codes, query).numpy() * self.scales[own]
         reach = self.errors[own] * np.linalg.norm(query)
         least = np.partition(products - reach, -k)[-k] if k <= len(part) else -1
         return least, products + reach
@@ -189,9 +191,13 @@ def _rounded(rows):
     return codes, scales, errors
 
 
-@tf.function(jit_compile=True)  # the codes become floats on the way, never in memory
-def _products(codes, query):
-    return tf.linalg.matvec(tf.cast(codes, tf.float32), query)
+@functools.cache
+def _products():
+    """The function (codes [N, D], query [D]) → products [N]; only large galleries need TensorFlow."""
+    import tensorflow as tf
+
+    # Compiled, the codes become floats on the way, never in memory.
+    return tf.function(lambda codes, query: tf.linalg.matvec(tf.cast(codes, tf.float32), query), jit_compile=True)
 
 
 def _largest(similarities, rows, k):

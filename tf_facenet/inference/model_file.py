@@ -8,25 +8,15 @@ Keras reads the file; without this package the extra member is ignored.
 import hashlib
 import importlib
 import json
-import math
 import shutil
 import zipfile
-from pathlib import Path
 
 import keras
 
 from tf_facenet import backbones
-from tf_facenet.files import atomic_write, parse_json
+from tf_facenet.files import atomic_write
 from tf_facenet.finite import check_weights
-
-MEMBER = "tf_facenet.json"
-MODEL = "model.keras"  # its name in a run folder
-SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
-
-_DEFAULTS = {
-    "backbone": "", "standardization": "", "color_order": "RGB", "template": "",
-    "class_names": [], "threshold": None, "options": {}, "data_licence": "", "version": "", "model_id": "",
-}
+from tf_facenet.inference.metadata import MEMBER, check_changeable, check_ending, check_keras, complete, stored
 
 
 def save_model(model, path, metadata):
@@ -43,8 +33,7 @@ def save_model(model, path, metadata):
         TypeError: `metadata` holds what JSON does not.
         OSError: the file cannot be written; an older one stays as it was.
     """
-    if Path(path).suffix != ".keras":
-        raise ValueError(f"Cannot save a model as '{path}': expected a name that ends in .keras.")
+    check_ending(path)
     check_weights(model)
     text = _text({**metadata, "model_id": fingerprint(model)})
     with atomic_write(path) as temporary:
@@ -61,13 +50,6 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def check_same(model_id, own_id, what, remedy):
-    """Raise ValueError unless `what` ("The gallery was made") came of the model with this id."""
-    if model_id != own_id:
-        raise ValueError(f"{what} with model {own_id[:12] or 'unknown'}, this is {model_id[:12] or 'unknown'}: their "
-                         f"embeddings cannot be compared. {remedy}")
-
-
 def write_metadata(path, changes):
     """Change some of the metadata of a model file, whole or not at all; the network stays as it is.
 
@@ -79,17 +61,14 @@ def write_metadata(path, changes):
         OSError: nothing is there, or it cannot be written.
         ValueError: it is not such a file.
     """
-    file = locate(path)
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"'{file}' is not a .keras file; only those can be changed. Change the model that it was "
-                         "exported from, and export again.")
+    file = check_changeable(path)
     with atomic_write(file) as temporary, zipfile.ZipFile(file) as old, zipfile.ZipFile(temporary, "w") as new:
-        stored = json.loads(old.read(MEMBER)) if MEMBER in old.namelist() else {}
+        said = json.loads(old.read(MEMBER)) if MEMBER in old.namelist() else {}
         for item in old.infolist():
             if item.filename != MEMBER:
                 with old.open(item) as source, new.open(item, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target)
-        new.writestr(MEMBER, _text({**stored, **changes}), zipfile.ZIP_DEFLATED)
+        new.writestr(MEMBER, _text({**said, **changes}), zipfile.ZIP_DEFLATED)
 
 
 def _text(metadata):
@@ -110,88 +89,14 @@ def load_model(path):
         OSError: nothing is there, or it cannot be read.
         ValueError: it is not a model, or not one that turns images into features.
     """
-    file = locate(path)
-    if file.is_dir():
-        raise ValueError(f"'{file}' is a SavedModel, which holds no layers. Expected a .keras file "
-                         "or a run folder; inference.Embedder.load runs a SavedModel.")
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"'{file}' is not a model file or only a part of one. Expected a .keras "
-                         "file (a zip archive) as save_model or Keras 3 writes it.")
+    file = check_keras(path)
     _register_layers()
     try:
-        stored = _stored(file)
+        said = stored(file)
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # there is no end of what Keras and HDF5 raise over damaged files
         raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
-    return model, describe(model, {**stored, "model_id": stored.get("model_id") or fingerprint(model)}, file)
-
-
-def template(path):
-    """The template of a model file or run folder, without loading the network; "" if it says none or is no such file.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    file = Path(path, MODEL) if Path(path).is_dir() else Path(path)
-    return _stored(file).get("template", "") if zipfile.is_zipfile(file) else ""
-
-
-def _stored(file):
-    with zipfile.ZipFile(file) as archive:
-        return parse(archive.read(MEMBER), MEMBER) if MEMBER in archive.namelist() else {}
-
-
-def parse(text, name):
-    """Metadata from their JSON text.
-
-    Args:
-        text: str or bytes.
-        name: of the file, for messages.
-
-    Raises:
-        ValueError: it is damaged, or one of the metadata is of another kind than `save_model` writes.
-    """
-    stored = parse_json(text, name)
-    for key, (fits, expected) in _FORMS.items():
-        if key in stored and not fits(stored[key]):
-            raise ValueError(f"'{name}' says {key} {stored[key]!r:.80}; expected {expected}. Save the model again")
-    return stored
-
-
-def _is_threshold(value):
-    return value is None or (isinstance(value, dict) and isinstance(value.get("value"), (int, float))
-                             and math.isfinite(value["value"]))
-
-
-_TEXT = (lambda value: isinstance(value, str), "a text")
-_FORMS = {  # name → (whether a value is good, what is)
-    **{name: _TEXT for name, value in _DEFAULTS.items() if value.__class__ is str},
-    "class_names": (lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-                    "a list of names"),
-    "threshold": (_is_threshold, "null or a distance and a value"),
-    "options": (lambda value: isinstance(value, dict), "names and values"),
-}
-
-
-def locate(path):
-    """The ".keras" file or the SavedModel folder that `path` means.
-
-    Raises:
-        FileNotFoundError: nothing is there, or a folder without a model.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"No model at '{path}'. Expected a run folder, a .keras file or a "
-                                "SavedModel folder.")
-    if not path.is_dir():
-        return path
-    if (path / MODEL).is_file():
-        return path / MODEL
-    if (path / SAVED_MODEL).is_file():
-        return path
-    found = sorted(item.name for item in path.iterdir())
-    shown = ", ".join(found[:8] + ["…"] * (len(found) > 8)) or "nothing"
-    raise FileNotFoundError(f"Expected {MODEL} or {SAVED_MODEL} in '{path}', found: {shown}.")
+    return model, describe(model, {**said, "model_id": said.get("model_id") or fingerprint(model)}, file)
 
 
 def describe(model, metadata, name="The network"):
@@ -212,11 +117,6 @@ def describe(model, metadata, name="The network"):
         raise ValueError(f"{name} takes images of any size. Save it with a fixed input shape.")
     sizes = {"image_size": list(inputs[0][1:3]), "embedding_size": outputs[0][1]}
     return {**complete(metadata), **sizes}
-
-
-def complete(metadata):
-    """The metadata with an empty value for every key that they lack."""
-    return {**_DEFAULTS, **metadata}
 
 
 def _register_layers():

@@ -10,7 +10,6 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -20,8 +19,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_facenet import kernels
 from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.inference import model_file
+from tf_facenet.inference.metadata import ASSETS, MEMBER, SAVED_MODEL, locate, parse
 
-ASSETS = Path("assets.extra", model_file.MEMBER)  # the metadata in a SavedModel's folder
 OUTPUTS = ["embeddings", "norm"]
 # Operations by which a TensorFlow graph reaches files, the network or Python; no network of faces needs them.
 REACHING = frozenset((
@@ -60,7 +59,7 @@ def load(path):
         OSError: nothing is there, or it cannot be read.
         ValueError: it is damaged or not a model of this package, or the package that runs it is missing.
     """
-    file = model_file.locate(path)
+    file = locate(path)
     read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix.lower(), _keras)
     return Runner(*read(file))
 
@@ -99,7 +98,7 @@ def _saved_model(folder):
 def _check_operations(folder):
     """Raise ValueError if the graph of a SavedModel is none, or reaches beyond itself when it runs."""
     try:
-        saved = saved_model_pb2.SavedModel.FromString((folder / model_file.SAVED_MODEL).read_bytes())
+        saved = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL).read_bytes())
     except DecodeError as error:
         raise _damaged(folder, error) from error
     operations = set()
@@ -124,7 +123,7 @@ def _onnx(file):
     except Exception as error:  # each of its errors is a class of its own, without a common one
         raise _damaged(file, error) from error
     outputs = [output.name for output in session.get_outputs()]
-    stored = session.get_modelmeta().custom_metadata_map.get(model_file.MEMBER)
+    stored = session.get_modelmeta().custom_metadata_map.get(MEMBER)
     metadata = _metadata(file, outputs, stored)
 
     def run(pixels):
@@ -143,7 +142,7 @@ def _tflite(file):
     stored = None
     if zipfile.is_zipfile(file):  # the format's way to carry files is a zip archive behind the network
         with zipfile.ZipFile(file) as archive:
-            stored = archive.read(model_file.MEMBER) if model_file.MEMBER in archive.namelist() else None
+            stored = archive.read(MEMBER) if MEMBER in archive.namelist() else None
     metadata = _metadata(file, sorted(runner.get_output_details()), stored)
     one_at_a_time = threading.Lock()  # an interpreter has one set of maps
 
@@ -175,8 +174,8 @@ def _metadata(path, outputs, stored):
     if outputs != OUTPUTS or stored is None:
         found = f"the outputs {', '.join(outputs) or 'none'} {'with' if stored else 'without'} metadata"
         raise ValueError(f"'{path}' is not an export of this package: expected the outputs {' and '.join(OUTPUTS)} and "
-                         f"metadata ({model_file.MEMBER}), found {found}. Export the model with tf-facenet export.")
-    metadata = model_file.parse(stored, path)
+                         f"metadata ({MEMBER}), found {found}. Export the model with tf-facenet export.")
+    metadata = parse(stored, path)
     sizes = metadata.get("image_size"), [metadata.get("embedding_size")]
     if not all(isinstance(size, list) and all(isinstance(side, int) and side > 0 for side in size) for size in sizes):
         raise ValueError(f"'{path}' says image_size {sizes[0]!r:.40} and embedding_size {sizes[1][0]!r:.40}; expected "

@@ -68,9 +68,9 @@ class LfwOptions(_Checked):
     subtract_mean: bool = option(False, "subtract the mean embedding of the training folds")
     use_fixed_image_standardization: bool = option(False, "accepted for facenet's command lines: "
                                                    "the model standardises by itself")
-    json: str = option("", "also write the result to this JSON file")
-    plot: str = option("", "also draw PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png")
-    report: str = option("", "also write this HTML page with curves and the worst mistakes as pictures")
+    json: str = option("", "also write the result to this JSON file", writes="file")
+    plot: str = option("", "also draw PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png", writes="prefix")
+    report: str = option("", "also write this HTML page with curves and the worst mistakes as pictures", writes="file")
     quiet: bool = option(False, "no progress bar")
 
     def check(self):

@@ -12,7 +12,7 @@ from tf_facenet.data.batches import NO_IMAGE, training_batches
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.files import write_json
 from tf_facenet.finite import NonFiniteError
-from tf_facenet.inference import model_file
+from tf_facenet.inference import metadata
 from tf_facenet.training import agreement, averages, callbacks, distribution, optimizers, watch
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.history import History
@@ -160,7 +160,7 @@ def describe(backbone, faces, options):
         "standardization": options.standardization,
         "color_order": "RGB",
         "template": (options.template or noted_template(data.single_paths(options.data_dir))
-                     or (options.pretrained_model and model_file.template(options.pretrained_model))),
+                     or (options.pretrained_model and metadata.template(options.pretrained_model))),
         "class_names": list(faces.names),
         "threshold": None,
         "options": config.to_dict(options),

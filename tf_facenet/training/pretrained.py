@@ -12,6 +12,7 @@ from tf_facenet.inference import model_file
 from tf_facenet.training import cleaning
 from tf_facenet.training.checkpoints import Checkpoints
 from tf_facenet.training.checkpoints import load as load_variables
+from tf_facenet.training.inputs import check_pretrained
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,7 @@ def load(backbone, path):
         OSError: no such file.
         ValueError: nothing fits, so it is another network.
     """
-    if not Path(path).exists():
-        raise OSError(f"--pretrained_model {path!r} does not exist; expected a run folder, a "
-                      ".keras file or a .weights.h5 file")
+    check_pretrained(path)
     source = _source(backbone, path)
     names = {"loaded": [], "skipped": [], "missing": []}
     for layer in _weighted_layers(backbone):

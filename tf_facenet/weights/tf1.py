@@ -3,9 +3,6 @@
 import math
 from pathlib import Path
 
-import tensorflow as tf
-from google.protobuf.message import DecodeError
-
 SUFFIXES = (".index", ".meta", ".data-00000-of-00001")  # of the files of a checkpoint
 LEAVES = ("weights", "biases", "beta", "gamma", "moving_mean", "moving_variance")
 
@@ -28,6 +25,8 @@ def read_checkpoint(path):
     Raises:
         OSError: it is damaged or not whole.
     """
+    import tensorflow as tf
+
     try:
         reader = tf.train.load_checkpoint(path)
         shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -51,6 +50,9 @@ def read_graph(path):
         OSError: the file cannot be read.
         ValueError: it is no frozen graph, or not whole.
     """
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
     data = Path(path).read_bytes()
     try:
         graph = tf.compat.v1.GraphDef.FromString(data)
@@ -71,6 +73,8 @@ def _array(path, name, tensor, limit):
     # One value may stand for all of a constant, of any shape.
     if min(sides, default=0) < 0 or math.prod(sides) > limit:
         raise ValueError(f"TensorFlow graph '{path}': the constant {name} of shape {sides} is larger than the file")
+    import tensorflow as tf
+
     try:
         return tf.make_ndarray(tensor)
     except (TypeError, ValueError) as error:
