@@ -5,13 +5,14 @@
 The recipe: options → data → network and losses → fit. What each step does is in tf_facenet/.
 """
 
-from tf_facenet import config, logs
+from tf_facenet import config, environment, logs
 from tf_facenet.options import SoftmaxOptions
 
 
 def main(argv=None):
     """Train as the command line says; returns the exit status."""
     options = config.parse(SoftmaxOptions, argv, prog="train_softmax.py")
+    environment.check_keras()
     logs.to_stdout(options.quiet)
     import keras
 

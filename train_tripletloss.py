@@ -5,13 +5,14 @@
 The recipe: options → data → network and loss → fit. What each step does is in tf_facenet/.
 """
 
-from tf_facenet import config, logs
+from tf_facenet import config, environment, logs
 from tf_facenet.options import TripletOptions
 
 
 def main(argv=None):
     """Train as the command line says; returns the exit status."""
     options = config.parse(TripletOptions, argv, prog="train_tripletloss.py")
+    environment.check_keras()
     logs.to_stdout(options.quiet)
     import keras
 

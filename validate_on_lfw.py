@@ -2,14 +2,13 @@
 
     python validate_on_lfw.py ~/lfw_160 runs/20260101-120000 --use_flipped_images
 
-The arguments and the output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The model standardises
-by itself; pairs with a missing image are skipped and named.
+The arguments and the output are davidsandberg/facenet's (src/validate_on_lfw.py, MIT). The model standardises by itself.
 """
 
 import logging
 from pathlib import Path
 
-from tf_facenet import config, logs
+from tf_facenet import config, environment, logs
 from tf_facenet.files import write_json
 from tf_facenet.options import LfwOptions
 from tf_facenet.progress import Progress
@@ -18,6 +17,7 @@ from tf_facenet.progress import Progress
 def main(argv=None):
     """Verify as the command line says; returns the exit status."""
     options = config.parse(LfwOptions, argv, prog="validate_on_lfw.py")
+    environment.check_keras()
     logs.to_stdout(options.quiet)
     from tf_facenet.data.pairs import load_sets
     from tf_facenet.inference.embedder import Embedder  # after -h has been answered

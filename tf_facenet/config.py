@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 
 from tf_facenet import recipes
 from tf_facenet.files import parse_json, write_json
@@ -242,18 +243,34 @@ _PLAIN = {bool: (bool,), str: (str,), int: (int,), float: (int, float)}  # type 
 def run(main):
     """Call a command's `main`; a user's mistake becomes one line and exit status 2, Ctrl-C one and 130.
 
+    So does what nobody expected, with status 1. ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
     A reader of the output that has seen enough, such as ``head``, ends the command without a word.
-    ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
     """
     try:
         sys.exit(main())
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
         sys.exit(1)
-    except (ValueError, OSError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TF_FACENET_TRACEBACK"):
             raise
-        interrupted = isinstance(error, KeyboardInterrupt)
-        message = "interrupted" if interrupted else f"error: {' '.join(str(error).split())}"
+        status, message = _told(error)
         sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {message}\n")
-        sys.exit(128 + signal.SIGINT if interrupted else 2)
+        sys.exit(status)
+
+
+def _told(error):
+    """The exit status and the line for an error; how to see more only where the line may not say enough."""
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT, "interrupted"
+    text, hint = " ".join(str(error).split()), " (set TF_FACENET_TRACEBACK=1 to see where)"
+    if isinstance(error, (ValueError, OSError)):
+        return 2, f"error: {text}{hint if _is_of_a_library(error) else ''}"
+    return 1, f"unexpected {type(error).__name__}: {text}{hint}"
+
+
+def _is_of_a_library(error):
+    """Whether an installed package beside this one raised it, in its own words."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    path = os.path.abspath(frame.f_code.co_filename)
+    return "-packages" + os.sep in path and not path.startswith(os.path.dirname(__file__))

@@ -11,6 +11,7 @@ import inspect
 
 import keras
 
+from tf_facenet import environment
 from tf_facenet.lookup import check_options, lookup
 
 # Families as text, so that only the one that is asked for is imported.
@@ -57,9 +58,12 @@ def create(
         A `keras.Model`: images [B, H, W, 3] of any number type → features [B, D] float32.
 
     Raises:
-        ValueError: no such name, a function that cannot be imported or gives no model, or a size
-            or an option that the family cannot take.
+        ValueError: no such name, a function that cannot be imported or gives no model, a size or an option that the
+            family cannot take, or Keras puts the channels first.
+        RuntimeError: see `environment.check_fork`.
     """
+    environment.check_fork()
+    environment.check_keras("image_data_format")
     family = _family(name)
     parameters = inspect.signature(family).parameters.values()
     if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):

@@ -44,8 +44,9 @@ class PhotographOptions(EmbeddingOptions):
 
 def load_embedder(model, options):
     """The Embedder of a model, logs set up."""
-    from tf_facenet import logs
+    from tf_facenet import environment, logs
 
+    environment.check_keras()
     logs.to_stdout(options.quiet)
     from tf_facenet.inference.embedder import Embedder
 

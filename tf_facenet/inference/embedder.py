@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.inference import model_file, photographs, runners
@@ -126,7 +127,9 @@ class Embedder:
             ValueError: the flip is unknown, there are no samples, they are pixels of another form than one array of
                 the network's size, or a photograph has no face.
             OSError: a file cannot be read.
+            RuntimeError: this process was forked after TensorFlow had started.
         """
+        environment.check_fork()
         lookup(FLIPS, flip, "flip")
         _check(samples, align)
         if align != "none":

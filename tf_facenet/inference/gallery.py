@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.files import DAMAGES, atomic_folder, parse_json
 from tf_facenet.inference.model_file import check_same
 
@@ -84,6 +85,7 @@ class Gallery:
         return tuple(np.stack(part) for part in zip(*found, strict=True))
 
     def _nearest(self, query, k, pool):
+        environment.check_fork()
         if self._parts is None:  # in memory, one part for each core
             parts = np.array_split(np.arange(len(self)), os.cpu_count())
             self._parts = [(part, tf.constant(self.codes[part[0]:part[-1] + 1])) for part in parts]

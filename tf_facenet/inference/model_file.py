@@ -15,7 +15,7 @@ from pathlib import Path
 
 import keras
 
-from tf_facenet import backbones
+from tf_facenet import backbones, environment
 from tf_facenet.files import atomic_write, parse_json
 from tf_facenet.finite import check_weights
 
@@ -109,7 +109,9 @@ def load_model(path):
     Raises:
         OSError: nothing is there, or it cannot be read.
         ValueError: it is not a model, or not one that turns images into features.
+        RuntimeError: this process was forked after TensorFlow had started.
     """
+    environment.check_fork()
     file = locate(path)
     if file.is_dir():
         raise ValueError(f"'{file}' is a SavedModel, which holds no layers. Expected a .keras file "

@@ -17,7 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_facenet import kernels
+from tf_facenet import environment, kernels
 from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.inference import model_file
 
@@ -59,7 +59,9 @@ def load(path):
     Raises:
         OSError: nothing is there, or it cannot be read.
         ValueError: it is damaged or not a model of this package, or the package that runs it is missing.
+        RuntimeError: this process was forked after TensorFlow had started.
     """
+    environment.check_fork()
     file = model_file.locate(path)
     read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix.lower(), _keras)
     return Runner(*read(file))
