@@ -2,7 +2,7 @@
 
     python validate_on_lfw.py ~/lfw_160 runs/20260101-120000 --use_flipped_images
 
-The arguments and the output are davidsandberg/facenet's (src/validate_on_lfw.py, MIT). The model standardises by itself.
+Arguments and output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The model standardises by itself.
 """
 
 import logging
@@ -19,14 +19,15 @@ def main(argv=None):
     options = config.parse(LfwOptions, argv, prog="validate_on_lfw.py")
     environment.check_keras()
     logs.to_stdout(options.quiet)
+    from tf_facenet import Embedder, backbones  # after -h has been answered
     from tf_facenet.data.pairs import load_sets
-    from tf_facenet.inference.embedder import Embedder  # after -h has been answered
 
     sets = load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.lfw_dir, options.lfw_nrof_folds)
     if missing := sets[0].missing:
         print(f"Skipped {sets[0].num_skipped} image pairs, for these images are missing:", *missing)
     print(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
-    embedder = Embedder.load(options.model, options.lfw_batch_size, options.crop)
+    own = backbones.own.objects(options.import_)
+    embedder = Embedder.load(options.model, options.lfw_batch_size, options.crop, own)
     check(options, embedder.metadata)
     first = verify(options, embedder, sets[0])
     more = {pairs.name: verify(options, embedder, pairs, f"_{pairs.name}") for pairs in sets[1:]}
@@ -60,8 +61,7 @@ def check(options, metadata):
     if options.image_size not in (None, (height, width), *[height] * (height == width)):
         raise ValueError(f"--image_size is {options.image_size}; this model takes {height}x{width}."
                          " Leave the option out, or name another model")
-    own = metadata["standardization"]
-    if options.use_fixed_image_standardization and own not in ("", "fixed"):
+    if options.use_fixed_image_standardization and (own := metadata["standardization"]) not in ("", "fixed"):
         logging.getLogger("tf_facenet.validate_on_lfw").warning(
             "--use_fixed_image_standardization is ignored: the model standardises (%s) itself", own)
 

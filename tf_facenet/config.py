@@ -23,7 +23,8 @@ from tf_facenet.files import parse_json, write_json
 def option(default, help, *, choices=None, type=None, short=None, old=""):
     """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a ``False`` default makes it a switch.
 
-    ``--no_flag`` turns off a switch that a recipe turns on; `old` is a name that it had in older versions.
+    ``--no_flag`` turns off a switch that a recipe turns on; `old` is a name that it had in older versions. A field
+    whose name Python keeps for itself ends in _, its flag does not.
     """
     metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old}
     return dataclasses.field(default=default, metadata=metadata)
@@ -142,8 +143,9 @@ def _add(group, field):
         "type": meta["type"], "choices": meta["choices"],
         "metavar": None if meta["choices"] else _METAVARS.get(meta["type"]),
         "action": _Repeatable if meta["type"] is paths else "store"}
-    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"] + [f"--{meta['old']}"] * bool(meta["old"])
-    group.add_argument(*flags, default=field.default, help=meta["help"], **kind)
+    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [
+        f"--{field.name.rstrip('_')}"] + [f"--{meta['old']}"] * bool(meta["old"])
+    group.add_argument(*flags, dest=field.name, default=field.default, help=meta["help"], **kind)
     if field.default is False:
         group.add_argument(f"--no_{field.name}", action="store_false", dest=field.name, default=argparse.SUPPRESS,
                            help=argparse.SUPPRESS)

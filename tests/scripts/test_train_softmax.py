@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import re
+import sys
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ import tensorflow as tf
 
 import train_softmax
 from tests import process
-from tf_facenet import config, losses
+from tests.conftest import ROOT
+from tf_facenet import cli, config, losses
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
 from tf_facenet.training.loop import Loop
@@ -62,6 +64,31 @@ def test_margin_heads_train_validate_and_resume(tmp_path, arguments, monkeypatch
     resumed = train(tmp_path / "one", "--resume", str(one), "--max_nrof_epochs", "2")
     for row, again in zip(rows(run), rows(resumed), strict=True):
         assert float(again["loss"] or 0) == pytest.approx(float(row["loss"] or 0), rel=1e-6)
+
+
+def test_the_network_in_the_documents_trains_resumes_and_serves(tmp_path, monkeypatch, capsys):
+    """docs/training.md, a backbone of your own: every command that loads the model is told where its layer is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    section = (ROOT / "docs" / "training.md").read_text().partition("## A backbone of your own")[2]
+    pathlib.Path("mynet.py").write_text(section.partition("```python\n")[2].partition("```")[0])
+    own = ["--model_def", "mynet.py:create", "--model_options", "width=8", "--data_dir", PEOPLE]
+    run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1", "--export", "onnx")
+    again = train(tmp_path / "runs", "--resume", str(run), "--max_nrof_epochs", "2")
+    assert again == run
+    commands = [["embed", str(run), PEOPLE, "--quiet"], ["export", str(run), "mynet.onnx", "--quiet"],
+                ["threshold", str(run), PEOPLE, "--quiet"], ["report", str(run), "--quiet"]]
+    for arguments in commands:
+        with pytest.raises(ValueError, match=r"Could not locate class 'Power' of 'mynet'\..* with --import"):
+            cli.run_command(arguments)
+    for arguments in commands[:2]:
+        assert cli.run_command([*arguments, "--import", "mynet.py"]) == 0
+    assert "5 people: embeddings.npz" in capsys.readouterr().out
+    finer = train(tmp_path / "finer", *own, "--pretrained_model", str(run), "--max_nrof_epochs", "1")
+    power = sys.modules["mynet"].Power
+    assert Embedder.load(finer, custom_objects={"Power": power}).image_size == (32, 32)
+    assert Embedder.load("mynet.onnx").image_size == (32, 32)  # an export has no layers
+    del sys.modules["mynet"]
 
 
 def test_no_memory_for_a_step(tmp_path, monkeypatch):

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.data import ImportOptions
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """List images that lie far from their person: wrong labels, found by a run with sub-centres."""
 
     run: str = positional("run folder, trained with --sub_centers 2 or more")
@@ -27,6 +28,7 @@ def run(options):
     from pathlib import Path
 
     from tf_facenet import config, logs
+    from tf_facenet.backbones import own
     from tf_facenet.data import prepare
     from tf_facenet.inference.embedder import Embedder
     from tf_facenet.options import SoftmaxOptions
@@ -48,7 +50,7 @@ def run(options):
     if isinstance(faces.samples[0], bytes):
         raise ValueError(f"--data_dir {trained.data_dir!r} has no files to list; expected a folder")
     centers = cleaning.read_centers(folder, faces.num_classes)
-    embedder = Embedder.load(folder, options.batch_size)
+    embedder = Embedder.load(folder, options.batch_size, custom_objects=own.objects(options.import_))
     with Progress(len(faces), "Embedding", options.quiet) as bar:
         embeddings = embedder.embed(faces.samples, progress=bar.update)
     found = cleaning.save(cleaning.clean(embeddings, faces.labels, centers), faces, options.angle, folder)

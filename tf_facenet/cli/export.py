@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, place, positional
+from tf_facenet.options.data import ImportOptions
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """Write a model as a SavedModel, ONNX or TFLite, compared with Keras on pairs of faces before it stays."""
 
     model: str = positional("run folder or .keras file")
@@ -34,11 +35,12 @@ def run(options):
     from tf_facenet import logs
 
     logs.to_stdout(options.quiet)
+    from tf_facenet.backbones import own
     from tf_facenet.data.pairs import load_pairs
     from tf_facenet.export import format_of, writing
     from tf_facenet.inference.model_file import load_model
 
-    model, metadata = load_model(options.model)
+    model, metadata = load_model(options.model, own.objects(options.import_))
     pairs = None if options.pairs == "drawn" else load_pairs(options.pairs, options.lfw_pairs)
     if options.quantize == "int8" and options.calibrate == "drawn":
         print("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")

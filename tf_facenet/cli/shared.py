@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from tf_facenet.config import option
 from tf_facenet.options.bounds import at_least
-from tf_facenet.options.data import TEMPLATES
+from tf_facenet.options.data import TEMPLATES, ImportOptions
 
 CUTS = ("auto", "margin", *TEMPLATES)
 
 
 @dataclass(kw_only=True)
-class EmbeddingOptions:
+class EmbeddingOptions(ImportOptions):
     """How faces are embedded."""
 
     choose: str = option("central", "which of several faces of a photograph", choices=("central", "largest", "score"))
@@ -48,9 +48,10 @@ def load_embedder(model, options):
 
     environment.check_keras()
     logs.to_stdout(options.quiet)
+    from tf_facenet.backbones import own
     from tf_facenet.inference.embedder import Embedder
 
-    return Embedder.load(model, options.batch_size)
+    return Embedder.load(model, options.batch_size, custom_objects=own.objects(options.import_))
 
 
 def embed_faces(embedder, faces, options):

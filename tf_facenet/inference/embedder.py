@@ -61,14 +61,20 @@ class Embedder:
         self._embed = tf.function(self._embeddings_and_norms, autograph=False)
 
     @classmethod
-    def load(cls, path, batch_size=100, place=Augmentation.place):
+    def load(cls, path, batch_size=100, place=Augmentation.place, custom_objects=None):
         """The Embedder of a run folder, a `.keras` file or an export.
+
+        Args:
+            path: where it is.
+            batch_size: see the class.
+            place: see the class.
+            custom_objects: dict name → class of layers of one's own that the network has, as Keras takes them.
 
         Raises:
             OSError: nothing is there, or it cannot be read.
             ValueError: it is not a model, or not one that embeds images.
         """
-        runner = runners.load(path)
+        runner = runners.load(path, custom_objects)
         return cls(runner, runner.metadata, batch_size, place)
 
     @property

@@ -96,11 +96,12 @@ def _text(metadata):
     return json.dumps(metadata, indent=2, ensure_ascii=False)
 
 
-def load_model(path):
-    """Read a model file, or the one in a run folder. No code from the file is run.
+def load_model(path, custom_objects=None):
+    """Read a model file, or the one in a run folder. No code from the file is run, and no module imported for it.
 
     Args:
         path: a ".keras" file (one without our metadata too), or a folder that contains model.keras.
+        custom_objects: dict name → class of layers that Keras and this package do not know.
 
     Returns:
         (model, metadata). The metadata have all keys: `image_size` [H, W] and `embedding_size` are
@@ -122,9 +123,12 @@ def load_model(path):
     _register_layers()
     try:
         stored = _stored(file)
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        check_classes(file, custom_objects)
+        model = keras.saving.load_model(file, custom_objects=custom_objects, compile=False, safe_mode=True)
     except Exception as error:  # there is no end of what Keras and HDF5 raise over damaged files
-        raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
+        said = reason(error)
+        remedy = _IMPORT if said.startswith("Could not locate") else ""
+        raise ValueError(f"'{file}' cannot be loaded: {said}.{remedy}") from error
     return model, describe(model, {**stored, "model_id": stored.get("model_id") or fingerprint(model)}, file)
 
 
@@ -227,7 +231,40 @@ def _register_layers():
         importlib.import_module(path.partition(":")[0])
 
 
-def _reason(error):
+def check_classes(file, custom_objects):
+    """Raise ValueError, in Keras' words, if a model file has layers of classes that nobody has imported.
+
+    Keras 3.15 imports modules of keras_hub and its like by itself.
+    """
+    with zipfile.ZipFile(file) as archive:
+        parts, unknown = [json.loads(archive.read("config.json"))], {}
+    while parts:
+        part = parts.pop()
+        parts.extend(part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+        if isinstance(part, dict) and part.keys() >= _KEYS and not _is_known(part, custom_objects):
+            unknown[_name(part)] = part["module"]
+    if unknown:
+        names = ", ".join(f"{name!r}" + f" of {module!r}" * bool(module) for name, module in sorted(unknown.items()))
+        raise ValueError(f"Could not locate class {names:.300}")
+
+
+_IMPORT = (" If you trust it, name the module or .py file that defines it with --import, or in Python the class itself "
+           "in custom_objects.")
+_KEYS = {"module", "class_name", "config", "registered_name"}  # of an object of Keras
+
+
+def _name(part):
+    return part["config"] if part["class_name"] == "function" else part["class_name"]
+
+
+def _is_known(part, custom_objects):
+    """Whether Keras finds the class, or function, of a part of a network without importing anything else."""
+    name = _name(part) if part["class_name"] == "function" else part["registered_name"] or _name(part)
+    own = str(part["module"]).partition(".")[0] in ("keras", "builtins")
+    return own or keras.saving.get_registered_object(name, custom_objects) is not None
+
+
+def reason(error):
     """The first sentence of what went wrong, from Keras' pages of text."""
     text = " ".join(map(str, error.args)).rpartition("Exception encountered: ")[2]
     return " ".join(text.split()).partition(". ")[0].rstrip(".")

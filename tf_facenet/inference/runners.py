@@ -53,8 +53,12 @@ class Runner:
         return self.features(pixels)
 
 
-def load(path):
+def load(path, custom_objects=None):
     """The `Runner` of a run folder, a `.keras`, `.onnx` or `.tflite` file or a SavedModel folder.
+
+    Args:
+        path: where it is.
+        custom_objects: see `model_file.load_model`.
 
     Raises:
         OSError: nothing is there, or it cannot be read.
@@ -63,8 +67,10 @@ def load(path):
     """
     environment.check_fork()
     file = model_file.locate(path)
-    read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix.lower(), _keras)
-    return Runner(*read(file))
+    if file.is_dir():
+        return Runner(*_saved_model(file))
+    read = RUNNERS.get(file.suffix.lower())
+    return Runner(*(read(file) if read else _keras(file, custom_objects)))
 
 
 def folded(model):
@@ -72,8 +78,8 @@ def folded(model):
     return model if isinstance(model, keras.Sequential) else fold_batch_norms(model)
 
 
-def _keras(file):
-    model, metadata = model_file.load_model(file)
+def _keras(file, custom_objects):
+    model, metadata = model_file.load_model(file, custom_objects)
     model = folded(model)
     kernels.fuse(model)
     return lambda pixels: tf.cast(model(pixels, training=False), tf.float32), metadata
@@ -169,7 +175,7 @@ def _interpreter(file):
         return tf.lite.Interpreter(str(file), num_threads=threads)
 
 
-RUNNERS = {".keras": _keras, ".onnx": _onnx, ".tflite": _tflite}
+RUNNERS = {".onnx": _onnx, ".tflite": _tflite}
 
 
 def _metadata(path, outputs, stored):
