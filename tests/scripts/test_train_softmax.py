@@ -14,9 +14,10 @@ import tensorflow as tf
 import train_softmax
 from tests import process
 from tests.conftest import ROOT
-from tf_facenet import cli, config, losses
+from tf_facenet import backbones, cli, config, losses
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
+from tf_facenet.training import pretrained
 from tf_facenet.training.loop import Loop
 
 PEOPLE = "drawn:people=5,images=6,size=32"
@@ -73,21 +74,19 @@ def test_the_network_in_the_documents_trains_resumes_and_serves(tmp_path, monkey
     section = (ROOT / "docs" / "training.md").read_text().partition("## A backbone of your own")[2]
     pathlib.Path("mynet.py").write_text(section.partition("```python\n")[2].partition("```")[0])
     own = ["--model_def", "mynet.py:create", "--model_options", "width=8", "--data_dir", PEOPLE]
-    run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1", "--export", "onnx")
-    again = train(tmp_path / "runs", "--resume", str(run), "--max_nrof_epochs", "2")
-    assert again == run
-    commands = [["embed", str(run), PEOPLE, "--quiet"], ["export", str(run), "mynet.onnx", "--quiet"],
-                ["threshold", str(run), PEOPLE, "--quiet"], ["report", str(run), "--quiet"]]
-    for arguments in commands:
-        with pytest.raises(ValueError, match=r"Could not locate class 'Power' of 'mynet'\..* with --import"):
-            cli.run_command(arguments)
-    for arguments in commands[:2]:
-        assert cli.run_command([*arguments, "--import", "mynet.py"]) == 0
+    run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1")
+    assert train_softmax.main(["--resume", str(run), "--max_nrof_epochs", "2", "--export", "saved_model"]) == 0
+    assert Embedder.load(run / "saved_model").image_size == (32, 32)  # an export has no layers
+    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["threshold", str(run), PEOPLE],
+                    ["report", str(run)]):
+        with pytest.raises(ValueError, match=r"Could not locate class 'SoftLimit' of 'mynet'\..* with --import"):
+            cli.run_command(command)
+    assert cli.run_command(["embed", str(run), PEOPLE, "--import", "mynet.py"]) == 0
     assert "5 people: embeddings.npz" in capsys.readouterr().out
-    finer = train(tmp_path / "finer", *own, "--pretrained_model", str(run), "--max_nrof_epochs", "1")
-    power = sys.modules["mynet"].Power
-    assert Embedder.load(finer, custom_objects={"Power": power}).image_size == (32, 32)
-    assert Embedder.load("mynet.onnx").image_size == (32, 32)  # an export has no layers
+    network = backbones.create("mynet.py:create", 32, 8, width=8)
+    assert pretrained.load(network, run, backbones.own.objects("", "mynet.py:create"))["skipped"] == []
+    layer = sys.modules["mynet"].SoftLimit
+    assert Embedder.load(run, custom_objects={"SoftLimit": layer}).image_size == (32, 32)
     del sys.modules["mynet"]
 
 
