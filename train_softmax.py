@@ -22,7 +22,7 @@ def main(argv=None):
 
     from tf_facenet import backbones, heads, losses
     from tf_facenet.data import check, prepare
-    from tf_facenet.training import distribution, pretrained, runs, schedules, sharding
+    from tf_facenet.training import distribution, pretrained, runs, schedules, sharding, trial
     from tf_facenet.training.fit import fit
     from tf_facenet.training.trainer import FaceTrainer
 
@@ -33,6 +33,7 @@ def main(argv=None):
     faces, held_out = prepare.hold_out(faces, options)
     workers = distribution.agree(strategy, faces)
 
+    known = backbones.own.objects(options.import_, options.model_def)
     with strategy.scope():
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
@@ -45,9 +46,10 @@ def main(argv=None):
             center_loss_factor=options.center_loss_factor, weight_decay=options.weight_decay,
             prelogits_norm_loss_factor=options.prelogits_norm_loss_factor,
             prelogits_norm_p=options.prelogits_norm_p)
+    trial.check(backbone, options.model_def, known)
     distribution.prepare(trainer, strategy, options.batch_size, options.remat, options.sync_batchnorm)
     if options.pretrained_model and not options.resume:
-        pretrained.load(backbone, options.pretrained_model)
+        pretrained.load(backbone, options.pretrained_model, known)
         pretrained.load_head(head, options.pretrained_model, faces.names)
     pretrained.freeze(backbone, options.freeze)
 
@@ -57,7 +59,7 @@ def main(argv=None):
         check.write_bad_files(run.folder / "bad_files.txt", bad_files)
     status = fit(trainer, faces, plan, options, run, strategy, held_out, sets)
     if status == 0 and workers.is_chief:
-        export.export_all(run.model, options.export)
+        export.export_all(run.model, options.export, known)
     return status
 
 

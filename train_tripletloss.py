@@ -22,7 +22,7 @@ def main(argv=None):
 
     from tf_facenet import backbones, heads, losses
     from tf_facenet.data import batches, check, prepare
-    from tf_facenet.training import distribution, pretrained, runs, schedules
+    from tf_facenet.training import distribution, pretrained, runs, schedules, trial
     from tf_facenet.training.fit import fit
     from tf_facenet.training.triplet_trainer import TripletTrainer
 
@@ -36,6 +36,7 @@ def main(argv=None):
     batches.check_people(faces.labels, 3 if offline else options.batch_size, options.images_per_person)
     workers = distribution.agree(strategy, faces)
 
+    known = backbones.own.objects(options.import_, options.model_def)
     with strategy.scope():
         backbone = backbones.create(
             options.model_def, options.image_size, options.embedding_size, **options.backbone_options)
@@ -44,9 +45,10 @@ def main(argv=None):
         trainer = TripletTrainer(
             backbone, triplet_loss, options.images_per_person, head,
             head_factor=options.softmax_loss_factor, weight_decay=options.weight_decay)
+    trial.check(backbone, options.model_def, known)
     distribution.prepare(trainer, strategy, options.batch_size, options.remat, options.sync_batchnorm)
     if options.pretrained_model and not options.resume:
-        pretrained.load(backbone, options.pretrained_model)
+        pretrained.load(backbone, options.pretrained_model, known)
     pretrained.freeze(backbone, options.freeze)
 
     plan = schedules.plan(options, len(faces))
@@ -55,7 +57,7 @@ def main(argv=None):
         check.write_bad_files(run.folder / "bad_files.txt", bad_files)
     status = fit(trainer, faces, plan, options, run, strategy, sets=sets)
     if status == 0 and workers.is_chief:
-        export.export_all(run.model, options.export)
+        export.export_all(run.model, options.export, known)
     return status
 
 

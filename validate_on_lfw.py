@@ -2,8 +2,7 @@
 
     python validate_on_lfw.py ~/lfw_160 runs/20260101-120000 --use_flipped_images
 
-The arguments and the output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The model standardises
-by itself; pairs with a missing image are skipped and named.
+Arguments and output are those of davidsandberg/facenet (src/validate_on_lfw.py, MIT). The model standardises by itself.
 """
 
 import logging
@@ -23,7 +22,7 @@ def main(argv=None):
     from tf_facenet.data.pairs import load_sets  # after -h has been answered
 
     sets = load_sets(options.lfw_dir, options.lfw_pairs, options.val_targets, options.lfw_dir, options.lfw_nrof_folds)
-    embedder = inference.load_embedder(options.model, options.lfw_batch_size, options.crop)
+    embedder = inference.load_embedder(options.model, options.import_, options.lfw_batch_size, options.crop)
     say(f"Model {'directory' if Path(options.model).is_dir() else 'filename'}: {options.model}")
     check(options, embedder.metadata)
     flip, more = options.flip or ("concat" if options.use_flipped_images else "none"), {}
@@ -60,8 +59,7 @@ def check(options, metadata):
     if options.image_size not in (None, (height, width), *[height] * (height == width)):
         raise ValueError(f"--image_size is {options.image_size}; this model takes {height}x{width}."
                          " Leave the option out, or name another model")
-    own = metadata["standardization"]
-    if options.use_fixed_image_standardization and own not in ("", "fixed"):
+    if options.use_fixed_image_standardization and (own := metadata["standardization"]) not in ("", "fixed"):
         logging.getLogger("tf_facenet.validate_on_lfw").warning(
             "--use_fixed_image_standardization is ignored: the model standardises (%s) itself", own)
 

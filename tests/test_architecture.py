@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The longest matching prefix counts. A file imports from lower rows and from its own folder.
 ROWS = {
     "version": 0, "lookup": 0, "config": 0, "options": 0, "recipes": 0, "files": 0, "safe_pickle": 0, "progress": 0,
-    "threads": 0, "terminal": 0,
+    "threads": 0, "terminal": 0, "environment": 0,
     "logs": 3, "kernels": 3,
     "evaluation": 4, "evaluation.metrics": 1, "evaluation.templates": 1,
     "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.bins": 1,

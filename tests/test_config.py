@@ -1,9 +1,11 @@
 import argparse
 import dataclasses
+import io
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tf_facenet import config, logs, options
@@ -155,6 +157,28 @@ def test_a_mistake_deeper_down_is_one_line(capsys, monkeypatch):
     monkeypatch.setenv("TF_FACENET_TRACEBACK", "1")
     with pytest.raises(ValueError, match="first line"):
         config.run(main)
+
+
+def test_what_nobody_expected_is_one_line_that_says_how_to_see_more(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tf-facenet"])
+    with pytest.raises(SystemExit) as stopped:
+        config.run(lambda: {}["no such key"])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        "tf-facenet: unexpected KeyError: 'no such key' (set TF_FACENET_TRACEBACK=1 to see where)\n")
+    monkeypatch.setenv("TF_FACENET_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        config.run(lambda: {}["no such key"])
+
+
+def test_so_do_the_words_of_other_packages(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        config.run(lambda: np.zeros(3).reshape(2, 2))  # NumPy's C code: its line is the caller's
+    assert "TRACEBACK" not in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        config.run(lambda: np.load(io.BytesIO(b"no array")))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.endswith("(set TF_FACENET_TRACEBACK=1 to see where)\n")
 
 
 def test_a_missing_tensorflow_is_one_line(capfd, monkeypatch):

@@ -6,6 +6,7 @@ The names most users need, each imported when it is first used.
 import importlib
 import os
 
+from tf_facenet import environment  # noqa: F401  (it notes forks)
 from tf_facenet.version import __version__
 
 # TensorFlow would leave oneDNN out on processors without AVX-512; there too it is up to twice as fast.

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 
 from tf_facenet import recipes, terminal
 from tf_facenet.files import check_target, parse_json, write_json
@@ -23,7 +24,8 @@ def option(default, help, *, choices=None, type=None, short=None, old="", writes
     """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a default of True or False makes it a switch.
 
     ``--no_flag`` turns off a switch that is on by default or that a recipe turns on; `old` is a name that it had in
-    older versions; `writes` is what comes to be at this path, see `files.check_target`.
+    older versions; `writes` is what comes to be at this path, see `files.check_target`. A field whose name Python keeps
+    for itself ends in _, its flag does not.
     """
     metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old,
                 "writes": writes}
@@ -145,8 +147,9 @@ def _add(group, field):
         "type": meta["type"], "choices": meta["choices"],
         "metavar": None if meta["choices"] else _METAVARS.get(meta["type"]),
         "action": _Repeatable if meta["type"] is paths else "store"}
-    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [f"--{field.name}"] + [f"--{meta['old']}"] * bool(meta["old"])
-    group.add_argument(*flags, default=field.default, help=meta["help"], **kind)
+    flags = [f"-{meta['short']}"] * bool(meta["short"]) + [
+        f"--{field.name.rstrip('_')}"] + [f"--{meta['old']}"] * bool(meta["old"])
+    group.add_argument(*flags, dest=field.name, default=field.default, help=meta["help"], **kind)
     if is_switch:
         group.add_argument(f"--no_{field.name}", action="store_false", dest=field.name, default=argparse.SUPPRESS,
                            help="turns this off" if field.default else argparse.SUPPRESS)
@@ -250,8 +253,8 @@ _PLAIN = {bool: (bool,), str: (str,), int: (int,), float: (int, float)}  # type 
 def run(main):
     """Call a command's `main`, and end the process with the status that it returns.
 
-    A user's mistake becomes one line and exit status 2, Ctrl-C one and 130; ``TF_FACENET_TRACEBACK=1`` shows the full
-    traceback instead.
+    A user's mistake becomes one line and exit status 2, Ctrl-C one and 130, and what nobody expected one and 1.
+    ``TF_FACENET_TRACEBACK=1`` shows the full traceback instead.
     """
     terminal.open_missing()
     try:
@@ -259,11 +262,26 @@ def run(main):
             status = main()
         finally:
             terminal.flush()
-    except (ValueError, OSError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TF_FACENET_TRACEBACK"):
             raise
-        interrupted = isinstance(error, KeyboardInterrupt)
-        message = "interrupted" if interrupted else f"error: {' '.join(str(error).split())}"
+        status, message = _told(error)
         terminal.say_error(f"{os.path.basename(sys.argv[0])}: {message}")
-        status = 128 + signal.SIGINT if interrupted else 2
     sys.exit(status)
+
+
+def _told(error):
+    """The exit status and the line for an error; how to see more only where the line may not say enough."""
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT, "interrupted"
+    text, hint = " ".join(str(error).split()), " (set TF_FACENET_TRACEBACK=1 to see where)"
+    if isinstance(error, (ValueError, OSError)):
+        return 2, f"error: {text}{hint if _is_of_a_library(error) else ''}"
+    return 1, f"unexpected {type(error).__name__}: {text}{hint}"
+
+
+def _is_of_a_library(error):
+    """Whether an installed package beside this one raised it, in its own words."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    path = os.path.abspath(frame.f_code.co_filename)
+    return "-packages" + os.sep in path and not path.startswith(os.path.dirname(__file__))

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 
-from tf_facenet import terminal
+from tf_facenet import environment, terminal
 
 
 class _Handler(logging.Handler):
@@ -41,7 +41,9 @@ def import_tensorflow():
 
     Raises:
         OSError: it is not installed.
+        ValueError: Keras has other settings than the package needs, see `environment.check_keras`.
     """
+    environment.check_keras()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,10 @@
+import dataclasses
+import importlib
+
 import pytest
 
 from tests import process
-from tf_facenet import cli
+from tf_facenet import cli, config
 
 LIGHT = """
 import sys
@@ -46,3 +49,14 @@ def test_mistakes_are_one_line(capsys, tmp_path):
     error += capsys.readouterr().err
     assert "tf-facenet export: error: the following arguments are required: model, out" in error
     assert len(error.splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "align"])
+def test_commands_that_load_a_model_take_modules_with_its_layers(name):
+    options = importlib.import_module(cli.COMMANDS[name]).Options
+    names = {field.name for field in dataclasses.fields(options)}
+    assert ("import_" in names) == bool(names & {"model", "run"})
+    if "import_" in names:
+        places = ["x"] * sum(bool(field.metadata.get("positional")) for field in dataclasses.fields(options))
+        places = [*places[:-1], "x.onnx"] if name == "export" else places
+        assert config.parse(options, [*places, "--import", "a.b", "--import", "c.py"]).import_ == ["a.b", "c.py"]

@@ -1,3 +1,4 @@
+import json
 import zipfile
 
 import keras
@@ -6,6 +7,7 @@ import pytest
 
 from tests import process, tiny
 from tf_facenet import backbones
+from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.metadata import MEMBER, template
 from tf_facenet.inference.model_file import fingerprint, load_model, save_model, write_metadata
 
@@ -145,9 +147,37 @@ def test_unknown_layer_is_named(tmp_path):
         pass
 
     path = _save_functional(tmp_path / "m.keras", Strange())
-    with pytest.raises(ValueError, match="cannot be loaded: Could not locate class 'Strange'") as e:
+    message = r"cannot be loaded: Could not locate class 'Strange' of '.*test_model_file'\. If .* with --import, or"
+    with pytest.raises(ValueError, match=message) as e:
         load_model(path)
     assert len(str(e.value).splitlines()) == 1
+    model, metadata = load_model(path, {"Strange": Strange})
+    assert isinstance(model.layers[1], Strange)
+    assert metadata["embedding_size"] == 8 * 8 * 3
+    assert Embedder.load(path, custom_objects={"Strange": Strange}).image_size == (8, 8)
+    with keras.saving.custom_object_scope({"Strange": Strange}):
+        load_model(path)
+
+
+@pytest.mark.parametrize("module", ["canary_module", "keras_hub.canary_module", "keras_hub"])
+@pytest.mark.parametrize("registered", ["Strange", "canary_module>Strange", None])
+def test_a_file_imports_no_module(module, registered, model, tmp_path, monkeypatch):
+    """Neither by its layers nor by what else it says. Keras 3.15 imports modules of keras_hub and its like itself."""
+    (tmp_path / "keras_hub").mkdir()
+    for name in ("canary_module", "keras_hub/__init__", "keras_hub/canary_module"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    strange, plain = tmp_path / "strange.keras", tmp_path / "plain.keras"
+    save_model(model, plain, {**METADATA, "backbone": f"{module}:create", "options": {"import_": module}})
+    load_model(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(strange, "w") as new:
+        config = json.loads(old.read("config.json"))
+        config["config"]["layers"][1] |= {"module": module, "class_name": "Strange", "registered_name": registered}
+        for name in old.namelist():
+            new.writestr(name, old.read(name) if name != "config.json" else json.dumps(config))
+    with pytest.raises(ValueError, match=f"Could not locate class 'Strange' of '{module}'"):
+        Embedder.load(strange)
+    assert not (tmp_path / "canary").exists()
 
 
 @pytest.mark.parametrize(("layer", "shape", "message"), [

@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import re
+import sys
 
 import cv2
 import numpy as np
@@ -12,9 +13,11 @@ import tensorflow as tf
 
 import train_softmax
 from tests import process
-from tf_facenet import config, losses
+from tests.conftest import ROOT
+from tf_facenet import backbones, cli, config, losses
 from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.model_file import load_model
+from tf_facenet.training import pretrained
 from tf_facenet.training.loop import Loop
 
 PEOPLE = "drawn:people=5,images=6,size=32"
@@ -62,6 +65,29 @@ def test_margin_heads_train_validate_and_resume(tmp_path, arguments, monkeypatch
     resumed = train(tmp_path / "one", "--resume", str(one), "--max_nrof_epochs", "2")
     for row, again in zip(rows(run), rows(resumed), strict=True):
         assert float(again["loss"] or 0) == pytest.approx(float(row["loss"] or 0), rel=1e-6)
+
+
+def test_the_network_in_the_documents_trains_resumes_and_serves(tmp_path, monkeypatch, capsys):
+    """docs/training.md, a backbone of your own: every command that loads the model is told where its layer is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    section = (ROOT / "docs" / "training.md").read_text().partition("## A backbone of your own")[2]
+    pathlib.Path("mynet.py").write_text(section.partition("```python\n")[2].partition("```")[0])
+    own = ["--model_def", "mynet.py:create", "--model_options", "width=8", "--data_dir", PEOPLE]
+    run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1")
+    assert train_softmax.main(["--resume", str(run), "--max_nrof_epochs", "2", "--export", "saved_model"]) == 0
+    assert Embedder.load(run / "saved_model").image_size == (32, 32)  # an export has no layers
+    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["threshold", str(run), PEOPLE],
+                    ["report", str(run)]):
+        with pytest.raises(ValueError, match=r"Could not locate class 'SoftLimit' of 'mynet'\..* with --import"):
+            cli.run_command(command)
+    assert cli.run_command(["embed", str(run), PEOPLE, "--import", "mynet.py"]) == 0
+    assert "5 people: embeddings.npz" in capsys.readouterr().out
+    network = backbones.create("mynet.py:create", 32, 8, width=8)
+    assert pretrained.load(network, run, backbones.own.objects("", "mynet.py:create"))["skipped"] == []
+    layer = sys.modules["mynet"].SoftLimit
+    assert Embedder.load(run, custom_objects={"SoftLimit": layer}).image_size == (32, 32)
+    del sys.modules["mynet"]
 
 
 def test_no_memory_for_a_step(tmp_path, monkeypatch):

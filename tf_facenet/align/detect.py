@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.align import boxes as box
 from tf_facenet.align import networks
 from tf_facenet.align.pyramid import CELL, STRIDE, pack
@@ -80,6 +81,7 @@ class Detector:
         Raises:
             ValueError: something else was given.
         """
+        environment.check_fork()
         for image in images:
             if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
                 given = f"{image.dtype} {list(image.shape)}" if hasattr(image, "dtype") else type(image).__name__

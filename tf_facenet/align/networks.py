@@ -7,6 +7,8 @@ another order with the same result; see `_FirstLayer`.
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
+
 _OUTSIDE = -1e6  # what lies outside a picture adds so much to the first layer's values, so that no maximum takes them
 
 
@@ -20,13 +22,22 @@ def load():
         gives scores [n] and shifts [n, 4]; `decide` takes [n, 48, 48, 3] and gives landmarks [n, 10] also, first all x.
 
     Raises:
-        OSError: the package is not installed.
+        OSError: the package is not installed, or cannot be used here.
+        ValueError: Keras has other settings than this package needs.
+        RuntimeError: see `environment.check_fork`.
     """
+    environment.check_keras()
+    environment.check_fork()
     try:
         from mtcnn.network import onet, rnet
         from mtcnn.utils.tensorflow import load_weights
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "mtcnn":
+            raise OSError(f"finding faces needs the package {error.name!r}: pip install {error.name}") from None
         raise OSError("finding faces needs the package 'mtcnn': pip install 'mtcnn>=1.0'") from None
+    except ImportError as error:
+        raise OSError(f"finding faces needs tf.keras: {error}; unset TF_USE_LEGACY_KERAS, which asks for an older "
+                      "Keras") from None
     models = {"rnet.lz4": rnet.RNet(), "onet.lz4": onet.ONet()}
     for name, model in models.items():
         model.build()

@@ -6,9 +6,10 @@ names, so that weights can be matched by name and shape.
 """
 
 import functools
-import importlib
 import inspect
 
+from tf_facenet import environment
+from tf_facenet.backbones import own
 from tf_facenet.lookup import check_options, lookup
 
 # Families as text, so that only the one that is asked for is imported.
@@ -43,7 +44,7 @@ def create(
     Args:
         name: an entry of `BACKBONES`, with or without facenet's prefix ``models.``; or
             ``keras:EfficientNetV2B0``, a network of keras.applications; or
-            ``package.module:function``, a function with the same keywords as this one.
+            ``package.module:function`` or ``PATH.py:function``, a function with the same keywords as this one.
         image_size: side of the images, or (height, width).
         embedding_size: width D of the features.
         standardization: ``"fixed"``, ``"per_image"`` or ``"none"``; see `Standardize`.
@@ -55,9 +56,12 @@ def create(
         A `keras.Model`: images [B, H, W, 3] of any number type → features [B, D] float32.
 
     Raises:
-        ValueError: no such name, a function that cannot be imported or gives no model, or a size
-            or an option that the family cannot take.
+        ValueError: no such name, a function that cannot be imported or gives no model, a size or an option that the
+            family cannot take, or Keras puts the channels first; a function of one's own gives a model of another form.
+        RuntimeError: see `environment.check_fork`.
     """
+    environment.check_fork()
+    environment.check_keras("image_data_format")
     import keras  # not by who only looks for a name
 
     family = _family(name)
@@ -76,12 +80,19 @@ def create(
     if not isinstance(model, keras.Model):
         raise ValueError(f"The backbone {name!r} gives {type(model).__name__}; expected a "
                          "keras.Model that turns images into features.")
+    if is_own(name):
+        own.check(model, name, image_size, embedding_size)
     return model
 
 
 def path_of(name):
     """Where the function of a backbone is, as text; ValueError if there is no such name."""
     return name if ":" in name else lookup(BACKBONES, name.removeprefix("models."), "backbone")
+
+
+def is_own(name):
+    """Whether the name of a backbone is a function outside this package."""
+    return ":" in name and name.partition(":")[0] not in KINDS
 
 
 def _family(name):
@@ -93,9 +104,9 @@ def _family(name):
 
 def _function(path):
     """The object that ``package.module:function`` names."""
-    module, _, function = path.partition(":")
+    module, function = own.split(path)
     try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"Cannot import the backbone {path!r}: {error}. Expected "
-                         "package.module:function with the module on PYTHONPATH.") from error
+        return getattr(own.module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"Cannot import the backbone {path!r}: {error}. Expected package.module:function with the "
+                         "module on PYTHONPATH, or PATH.py:function.") from error

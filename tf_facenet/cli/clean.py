@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.data import ImportOptions
 from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """List images that lie far from their person: wrong labels, found by a run with sub-centres."""
 
     run: str = positional("run folder, trained with --sub_centers 2 or more")
@@ -28,6 +29,7 @@ def run(options):
     from pathlib import Path
 
     from tf_facenet import config, logs
+    from tf_facenet.backbones import own
     from tf_facenet.data import prepare
     from tf_facenet.options import SoftmaxOptions
     from tf_facenet.progress import Progress
@@ -51,7 +53,7 @@ def run(options):
     faces, _ = prepare.training_faces(trained, faces)
     faces, _ = prepare.hold_out(faces, trained)
     centers = cleaning.read_centers(folder, faces.num_classes)
-    embedder = Embedder.load(folder, options.batch_size)
+    embedder = Embedder.load(folder, options.batch_size, custom_objects=own.objects(options.import_))
     with Progress(len(faces), "Embedding", options.quiet) as bar:
         embeddings = embedder.embed(faces.samples, progress=bar.update)
     found = cleaning.save(cleaning.clean(embeddings, faces.labels, centers), faces, options.angle, folder)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, place, positional
+from tf_facenet.options.data import ImportOptions
 from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """Write a model as a SavedModel, ONNX or TFLite, compared with Keras on pairs of faces before it stays."""
 
     model: str = positional("run folder or .keras file")
@@ -35,6 +36,7 @@ class Options:
 def run(options):
     """Export, compare with Keras, and say what was written."""
     from tf_facenet import logs
+    from tf_facenet.backbones import own
     from tf_facenet.data.pairs import load_pairs
     from tf_facenet.export import check_place, format_of
     from tf_facenet.inference.metadata import check_keras, without_names
@@ -46,7 +48,7 @@ def run(options):
     from tf_facenet.export import writing
     from tf_facenet.inference.model_file import load_model
 
-    model, metadata = load_model(options.model)
+    model, metadata = load_model(options.model, own.objects(options.import_))
     if options.no_metadata_names:
         metadata = without_names(metadata)
     proof = writing.export(model, metadata, options.out, pairs=pairs, quantize=options.quantize,

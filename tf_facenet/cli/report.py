@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.data import ImportOptions
 from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """Verify a model and write one page with numbers, curves and its worst mistakes."""
 
     model: str = positional("run folder, .keras file or exported model")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tf_facenet.config import option
 from tf_facenet.options.bounds import at_least
-from tf_facenet.options.data import TEMPLATES
+from tf_facenet.options.data import TEMPLATES, ImportOptions
 from tf_facenet.terminal import say
 
 CUTS = ("auto", "margin", *TEMPLATES)
@@ -12,7 +12,7 @@ SHOWN = 10  # images that are named
 
 
 @dataclass(kw_only=True)
-class EmbeddingOptions:
+class EmbeddingOptions(ImportOptions):
     """How faces are embedded."""
 
     choose: str = option("central", "which of several faces of a photograph", choices=("central", "largest", "score"))
@@ -88,7 +88,7 @@ def load_embedder(model, options):
     """The Embedder of a model; with it TensorFlow is loaded."""
     from tf_facenet import inference
 
-    return inference.load_embedder(model, options.batch_size)
+    return inference.load_embedder(model, options.import_, options.batch_size)
 
 
 def embed_faces(embedder, faces, options):

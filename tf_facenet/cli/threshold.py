@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from tf_facenet.config import option, positional
+from tf_facenet.options.data import ImportOptions
 from tf_facenet.terminal import say
 
 
 @dataclass(kw_only=True)
-class Options:
+class Options(ImportOptions):
     """Choose the distance below which two faces are the same person's, and store it in the model."""
 
     model: str = positional("run folder or .keras file")

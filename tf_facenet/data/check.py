@@ -6,6 +6,7 @@ from multiprocessing.pool import ThreadPool
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.data import headers, images, samples
 from tf_facenet.data.lines import escaped, write_lines
 from tf_facenet.files import atomic_write
@@ -54,6 +55,7 @@ def in_parts(faces, measured, num_threads=None, of_file=len):
         ``(reasons, values, results)`` of the next n images: for each why it is bad, or None; for the m good ones
         what `of_file` says; and their measures [m, ...].
     """
+    environment.check_fork()
     starts = range(0, len(faces), _CHUNK)
     with ThreadPool(num_threads or os.cpu_count()) as pool:
         yield from pool.imap(lambda at: _examine(faces.samples[at : at + _CHUNK], measured, of_file), starts)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.data import augment, images
 
 MAX_ROTATION = 10.0  # degrees
@@ -52,7 +53,8 @@ def changed(pixels, augmentation, draws):
 
 
 def check(count, batch_size):
-    """Raise ValueError if there are no images, or a batch would have none."""
+    """Raise ValueError if there are no images, or a batch would have none; RuntimeError in a fork that cannot load."""
+    environment.check_fork()
     if not count:
         raise ValueError("There are no images to make batches of; expected at least one.")
     if batch_size < 1:

@@ -106,12 +106,13 @@ def _check_folder(folder):
                          f"export, found {found}. Choose another folder.")
 
 
-def export_all(path, text):
+def export_all(path, text, custom_objects=None):
     """Export a model file to each of the formats, beside it.
 
     Args:
         path: a `.keras` file, or a run folder.
         text: names of formats, comma separated; may be empty.
+        custom_objects: see `model_file.load_model`.
 
     Raises:
         ValueError: a format is unknown, or an export differs from Keras.
@@ -125,7 +126,7 @@ def export_all(path, text):
     from tf_facenet.inference.model_file import load_model
 
     file = locate(path)
-    model, metadata = load_model(file)
+    model, metadata = load_model(file, custom_objects)
     pairs = proof.drawn_pairs(metadata["image_size"])
     for name in names:
         target = FORMATS[name].target

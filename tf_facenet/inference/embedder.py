@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.inference import photographs, runners
@@ -61,14 +62,20 @@ class Embedder:
         self._embed = tf.function(self._embeddings_and_norms, autograph=False)
 
     @classmethod
-    def load(cls, path, batch_size=100, place=Augmentation.place):
+    def load(cls, path, batch_size=100, place=Augmentation.place, custom_objects=None):
         """The Embedder of a run folder, a `.keras` file or an export.
+
+        Args:
+            path: where it is.
+            batch_size: see the class.
+            place: see the class.
+            custom_objects: dict name → class of layers of one's own that the network has, as Keras takes them.
 
         Raises:
             OSError: nothing is there, or it cannot be read.
             ValueError: it is not a model, or not one that embeds images.
         """
-        runner = runners.load(path)
+        runner = runners.load(path, custom_objects)
         return cls(runner, runner.metadata, batch_size, place)
 
     @property
@@ -127,7 +134,9 @@ class Embedder:
             ValueError: the flip is unknown, there are no samples, they are pixels of another form than one array of
                 the network's size, or a photograph has no face.
             OSError: a file cannot be read.
+            RuntimeError: this process was forked after TensorFlow had started.
         """
+        environment.check_fork()
         lookup(FLIPS, flip, "flip")
         _check(samples, align)
         if align != "none":

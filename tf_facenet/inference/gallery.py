@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_facenet import environment
 from tf_facenet.files import DAMAGES, atomic_folder, parse_json
 from tf_facenet.inference.metadata import check_same
 
@@ -84,6 +85,7 @@ class Gallery:
         return tuple(np.stack(part) for part in zip(*found, strict=True))
 
     def _nearest(self, query, k, pool):
+        environment.check_fork()
         if self._parts is None:  # in memory, one part for each core
             import tensorflow as tf
 

@@ -13,7 +13,7 @@ import zipfile
 
 import keras
 
-from tf_facenet import backbones
+from tf_facenet import backbones, environment
 from tf_facenet.files import atomic_write
 from tf_facenet.finite import check_weights
 from tf_facenet.inference.metadata import MEMBER, check_changeable, check_ending, check_keras, complete, stored
@@ -75,11 +75,12 @@ def _text(metadata):
     return json.dumps(metadata, indent=2, ensure_ascii=False)
 
 
-def load_model(path):
-    """Read a model file, or the one in a run folder. No code from the file is run.
+def load_model(path, custom_objects=None):
+    """Read a model file, or the one in a run folder. No code from the file is run, and no module imported for it.
 
     Args:
         path: a ".keras" file (one without our metadata too), or a folder that contains model.keras.
+        custom_objects: dict name → class of layers that Keras and this package do not know.
 
     Returns:
         (model, metadata). The metadata have all keys: `image_size` [H, W] and `embedding_size` are
@@ -88,14 +89,19 @@ def load_model(path):
     Raises:
         OSError: nothing is there, or it cannot be read.
         ValueError: it is not a model, or not one that turns images into features.
+        RuntimeError: this process was forked after TensorFlow had started.
     """
+    environment.check_fork()
     file = check_keras(path)
     _register_layers()
     try:
         said = stored(file)
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        check_classes(file, custom_objects)
+        model = keras.saving.load_model(file, custom_objects=custom_objects, compile=False, safe_mode=True)
     except Exception as error:  # there is no end of what Keras and HDF5 raise over damaged files
-        raise ValueError(f"'{file}' cannot be loaded: {_reason(error)}.") from error
+        why = reason(error)
+        remedy = _IMPORT if why.startswith("Could not locate") else ""
+        raise ValueError(f"'{file}' cannot be loaded: {why}.{remedy}") from error
     return model, describe(model, {**said, "model_id": said.get("model_id") or fingerprint(model)}, file)
 
 
@@ -125,7 +131,40 @@ def _register_layers():
         importlib.import_module(path.partition(":")[0])
 
 
-def _reason(error):
+def check_classes(file, custom_objects):
+    """Raise ValueError, in Keras' words, if a model file has layers of classes that nobody has imported.
+
+    Keras 3.15 imports modules of keras_hub and its like by itself.
+    """
+    with zipfile.ZipFile(file) as archive:
+        parts, unknown = [json.loads(archive.read("config.json"))], {}
+    while parts:
+        part = parts.pop()
+        parts.extend(part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+        if isinstance(part, dict) and part.keys() >= _KEYS and not _is_known(part, custom_objects):
+            unknown[_name(part)] = part["module"]
+    if unknown:
+        names = ", ".join(f"{name!r}" + f" of {module!r}" * bool(module) for name, module in sorted(unknown.items()))
+        raise ValueError(f"Could not locate class {names:.300}")
+
+
+_IMPORT = (" If you trust it, name the module or .py file that defines it with --import, or in Python the class itself "
+           "in custom_objects.")
+_KEYS = {"module", "class_name", "config", "registered_name"}  # of an object of Keras
+
+
+def _name(part):
+    return part["config"] if part["class_name"] == "function" else part["class_name"]
+
+
+def _is_known(part, custom_objects):
+    """Whether Keras finds the class, or function, of a part of a network without importing anything else."""
+    name = _name(part) if part["class_name"] == "function" else part["registered_name"] or _name(part)
+    own = str(part["module"]).partition(".")[0] in ("keras", "builtins")
+    return own or keras.saving.get_registered_object(name, custom_objects) is not None
+
+
+def reason(error):
     """The first sentence of what went wrong, from Keras' pages of text."""
     text = " ".join(map(str, error.args)).rpartition("Exception encountered: ")[2]
     return " ".join(text.split()).partition(". ")[0].rstrip(".")

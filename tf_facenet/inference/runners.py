@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_facenet import kernels
+from tf_facenet import environment, kernels
 from tf_facenet.backbones.folding import fold_batch_norms
 from tf_facenet.inference import model_file
 from tf_facenet.inference.metadata import ASSETS, MEMBER, SAVED_MODEL, locate, parse
@@ -52,16 +52,24 @@ class Runner:
         return self.features(pixels)
 
 
-def load(path):
+def load(path, custom_objects=None):
     """The `Runner` of a run folder, a `.keras`, `.onnx` or `.tflite` file or a SavedModel folder.
+
+    Args:
+        path: where it is.
+        custom_objects: see `model_file.load_model`.
 
     Raises:
         OSError: nothing is there, or it cannot be read.
         ValueError: it is damaged or not a model of this package, or the package that runs it is missing.
+        RuntimeError: this process was forked after TensorFlow had started.
     """
+    environment.check_fork()
     file = locate(path)
-    read = _saved_model if file.is_dir() else RUNNERS.get(file.suffix.lower(), _keras)
-    return Runner(*read(file))
+    if file.is_dir():
+        return Runner(*_saved_model(file))
+    read = RUNNERS.get(file.suffix.lower())
+    return Runner(*(read(file) if read else _keras(file, custom_objects)))
 
 
 def folded(model):
@@ -69,8 +77,8 @@ def folded(model):
     return model if isinstance(model, keras.Sequential) else fold_batch_norms(model)
 
 
-def _keras(file):
-    model, metadata = model_file.load_model(file)
+def _keras(file, custom_objects):
+    model, metadata = model_file.load_model(file, custom_objects)
     model = folded(model)
     kernels.fuse(model)
     return lambda pixels: tf.cast(model(pixels, training=False), tf.float32), metadata
@@ -166,7 +174,7 @@ def _interpreter(file):
         return tf.lite.Interpreter(str(file), num_threads=threads)
 
 
-RUNNERS = {".keras": _keras, ".onnx": _onnx, ".tflite": _tflite}
+RUNNERS = {".onnx": _onnx, ".tflite": _tflite}
 
 
 def _metadata(path, outputs, stored):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tf_facenet.config import image_size, option, place, positional
 from tf_facenet.options.bounds import at_least
-from tf_facenet.options.data import DataOptions, ModelOptions
+from tf_facenet.options.data import DataOptions, ImportOptions, ModelOptions
 from tf_facenet.options.learning import HeadOptions, LossOptions, OptimizerOptions, TripletLossOptions
 from tf_facenet.options.run import DeviceOptions, RunOptions
 from tf_facenet.options.validation import ValidationOptions, VerificationOptions
@@ -19,7 +19,7 @@ FREE_ON_RESUME = frozenset((
     "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets", "strategy", "num_devices", "jit", "remat",
     "steps_per_execution", "shard_classes"))
 # Options that say what a process is, not what its run is: never taken from the run that is resumed.
-OF_PROCESS = frozenset(("resume", "workers", "worker_index"))
+OF_PROCESS = frozenset(("resume", "workers", "worker_index", "import_"))
 
 
 class _Checked:
@@ -46,7 +46,7 @@ class TripletOptions(_Checked, VerificationOptions, TripletLossOptions, Optimize
 
 
 @dataclass(kw_only=True)
-class LfwOptions(_Checked):
+class LfwOptions(_Checked, ImportOptions):
     """Validate a model on Labeled Faces in the Wild or on pairs of the same form."""
 
     lfw_dir: str = positional("folder of aligned faces, or a set such as lfw.bin, or drawn[:people=...,first=...]")

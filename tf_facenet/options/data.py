@@ -56,12 +56,21 @@ class DataOptions:
 
 
 @dataclass(kw_only=True)
-class ModelOptions:
+class ImportOptions:
+    """Layers of your own."""
+
+    import_: paths = option("", "module or .py file that defines layers of the model, if this package does not; "
+                            "several by the flag again", type=paths)
+
+
+@dataclass(kw_only=True)
+class ModelOptions(ImportOptions):
     """Network."""
 
     model_def: str = option("models.inception_resnet_v1", "backbone by name (inception_resnet_v1, "
                             "mobilenet_v1, mobilenet_v2, mobilenet_v3, small, swin_t ...), keras:NAME for a network of "
-                            "keras.applications, such as keras:EfficientNetV2B0, or package.module:function")
+                            "keras.applications, such as keras:EfficientNetV2B0, or a function of your own, "
+                            "package.module:function or PATH.py:function")
     model_options: settings = option(None, "what the backbone takes besides, such as alpha=0.5 (mobilenet_v1), "
                                      "neck=flatten_bn (keras:...) or window=7,drop_path=0.1 (swin_t); several numbers "
                                      "in brackets: depths=(2,2,18,2)", type=settings)

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 # May differ between workers. Where the faces are is one of them: what they are is compared by `facts`.
 OF_ONE_WORKER = frozenset((
     "workers", "worker_index", "data_dir", "models_base_dir", "logs_base_dir", "resume", "quiet",
-    "nrof_preprocess_threads", "gpu_memory_fraction"))
+    "nrof_preprocess_threads", "gpu_memory_fraction", "import_"))
 
 
 def shared_options(options, **more):

@@ -9,6 +9,7 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from tf_facenet import environment
 from tf_facenet.finite import NonFiniteError
 from tf_facenet.training.precision import LossScale, all_finite
 from tf_facenet.training.sampling import ClassSampling
@@ -82,7 +83,9 @@ class Loop:
 
         Raises:
             NonFiniteError: names the step.
+            RuntimeError: see `environment.check_fork`.
         """
+        environment.check_fork()
         batches, pending, stopped = map(self._dealt, batches), [], False
         while self.step < last_step and not stopped:
             group = [next(batches) for _ in range(self._group_size(hooks, last_step))]

@@ -17,7 +17,7 @@ from tf_facenet.training.inputs import check_pretrained
 logger = logging.getLogger(__name__)
 
 
-def load(backbone, path):
+def load(backbone, path, custom_objects=None):
     """Copy weights into a backbone, layer by layer.
 
     A layer is loaded if the source has one of its name with the same shapes. What was loaded,
@@ -26,6 +26,7 @@ def load(backbone, path):
     Args:
         backbone: Keras model.
         path: run folder, ``.keras`` file, or ``.weights.h5`` file of the same network.
+        custom_objects: see `model_file.load_model`.
 
     Returns:
         dict with the lists of layer names ``loaded``, ``skipped``, ``missing``.
@@ -35,7 +36,7 @@ def load(backbone, path):
         ValueError: nothing fits, so it is another network.
     """
     check_pretrained(path)
-    source = _source(backbone, path)
+    source = _source(backbone, path, custom_objects)
     names = {"loaded": [], "skipped": [], "missing": []}
     for layer in _weighted_layers(backbone):
         weights = source.get(layer.name)
@@ -94,7 +95,7 @@ def load_head(head, path, class_names):
     return True
 
 
-def _source(backbone, path):
+def _source(backbone, path, custom_objects):
     if str(path).endswith(".weights.h5"):
         model = keras.models.clone_model(backbone)
         try:
@@ -106,7 +107,7 @@ def _source(backbone, path):
                              "weights file must be of the same network and sizes. A .keras file "
                              "may differ in its last layers") from error
     else:
-        model, _ = model_file.load_model(path)
+        model, _ = model_file.load_model(path, custom_objects)
     return {layer.name: layer.get_weights() for layer in _weighted_layers(model)}
 
 
