@@ -72,7 +72,7 @@ def test_an_older_export_is_replaced(model, export, tmp_path):
 
 def test_a_folder_is_not_replaced_by_a_file(model, export, tmp_path):
     (tmp_path / "m.onnx").mkdir()
-    with pytest.raises(ValueError, match="expected a new file or an older export, found a folder. Choose another"):
+    with pytest.raises(OSError, match="m.onnx' is a folder; expected a name for a file"):
         export(model, {}, tmp_path / "m.onnx")
 
 

@@ -17,6 +17,7 @@ from tf_facenet.data import bins
 from tf_facenet.inference import model_file, runners
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.gallery import Gallery
+from tf_facenet.inference.metadata import ASSETS
 from tf_facenet.training.checkpoints import read_arrays
 from tf_facenet.weights import torch_file
 
@@ -185,7 +186,7 @@ def test_saved_models_that_write_files_are_refused(canary, tmp_path):
     folder = tmp_path / "saved_model"
     module = _Writes(canary)
     tf.saved_model.save(module, folder, {"serving_default": module.serve})
-    (folder / runners.ASSETS).parent.mkdir()
-    (folder / runners.ASSETS).write_text(json.dumps({"image_size": [8, 8], "embedding_size": 2}))
+    (folder / ASSETS).parent.mkdir()
+    (folder / ASSETS).write_text(json.dumps({"image_size": [8, 8], "embedding_size": 2}))
     with pytest.raises(ValueError, match="saved_model' .*WriteFile.*Export the model"):
         runners.load(folder)
