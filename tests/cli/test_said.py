@@ -60,7 +60,7 @@ def test_every_command_says_what_it_skipped(world, run, tmp_path):
     for number in range(12):
         (tmp_path / "p" / "Red" / f"{number:02d}.jpg").write_text("no image")
     for command in (("enroll", "model.keras", folder, tmp_path / "g", "--align", "none"),
-                    ("cluster", "model.keras", folder, tmp_path / "c", "--align", "none"),
+                    ("cluster", "model.keras", folder, tmp_path / "c", "--align", "none", "--cluster_threshold", "1"),
                     ("filter", "model.keras", folder, tmp_path / "d.h5"),
                     ("classify", "train", folder, "model.keras", tmp_path / "c.npz"),
                     ("classify", "predict", folder, "model.keras", tmp_path / "c.npz")):

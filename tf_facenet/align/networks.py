@@ -32,7 +32,7 @@ def load():
         from mtcnn.network import onet, rnet
         from mtcnn.utils.tensorflow import load_weights
     except ModuleNotFoundError as error:
-        if error.name != "mtcnn":
+        if error.name.partition(".")[0] != "mtcnn":
             raise OSError(f"finding faces needs the package {error.name!r}: pip install {error.name}") from None
         raise OSError("finding faces needs the package 'mtcnn': pip install 'mtcnn>=1.0'") from None
     except ImportError as error:

@@ -1,9 +1,7 @@
 """Trained networks at work: model files, and images turned into embeddings."""
 
-from tf_facenet import environment, logs
+from tf_facenet import logs
 from tf_facenet.inference import metadata
-
-environment.check_keras()
 
 
 def load_embedder(path, modules=(), *settings):

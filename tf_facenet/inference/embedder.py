@@ -2,11 +2,15 @@
 
 import os
 
+from tf_facenet import environment
+
+environment.check_keras()  # with some settings Keras cannot be imported
+
+# ruff: noqa: E402
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_facenet import environment
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.inference import photographs, runners

@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_facenet import backbones
 from tf_facenet.inference import model_file
+from tf_facenet.inference.metadata import MODEL
 
 
 def check(model, name, known):
@@ -30,7 +31,7 @@ def check(model, name, known):
     pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:])).astype("float32")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            loaded = _loaded_again(model, Path(folder, model_file.MODEL), known)
+            loaded = _loaded_again(model, Path(folder, MODEL), known)
         except OSError:
             raise
         except Exception as error:  # of Keras, or of the layers' own code
