@@ -31,9 +31,7 @@ def load():
     try:
         from mtcnn.network import onet, rnet
         from mtcnn.utils.tensorflow import load_weights
-    except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] != "mtcnn":
-            raise OSError(f"finding faces needs the package {error.name!r}: pip install {error.name}") from None
+    except ModuleNotFoundError:
         raise OSError("finding faces needs the package 'mtcnn': pip install 'mtcnn>=1.0'") from None
     except ImportError as error:
         raise OSError(f"finding faces needs tf.keras: {error}; unset TF_USE_LEGACY_KERAS, which asks for an older "
