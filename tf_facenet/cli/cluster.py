@@ -45,8 +45,8 @@ def run(options):
     out = Path(options.out_dir)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"out_dir {options.out_dir!r} is not empty; name a new folder")
-    threshold = _threshold(embedder, options)
-    files, embeddings, _ = shared.embed_files(embedder, image_files(options.data_dir), options)
+    images, threshold = image_files(options.data_dir), _threshold(embedder, options)
+    files, embeddings, _ = shared.embed_files(embedder, images, options)
     labels = cluster(embeddings, options.method, threshold, options.min_cluster_size)
     with atomic_folder(out) as temporary:
         for number, (file, label) in enumerate(zip(files, labels, strict=True)):
