@@ -259,9 +259,9 @@ def _sharpness(scores, targets):
         scores: [N, C] of faces that were not trained on.
         targets: [N] their people.
     """
-    factors = USUAL_SHARPNESS * 2**DOUBLINGS
+    factors = (USUAL_SHARPNESS * 2**DOUBLINGS).tolist()  # plain numbers, which leave float32 as it is
     losses = [_cross_entropy(factor * scores, targets) for factor in factors]
-    return float(factors[np.argmin(losses + DOUBLINGS**2 / 2)])
+    return factors[np.argmin(losses + DOUBLINGS**2 / 2)]
 
 
 def _cross_entropy(logits, targets):

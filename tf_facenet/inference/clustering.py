@@ -33,7 +33,7 @@ def _hdbscan(rows, threshold, min_cluster_size):
 
 METHODS = {"average": _average, "dbscan": _dbscan, "hdbscan": _hdbscan}
 # What a threshold of verification is multiplied with to link faces: measured, see docs/results.md.
-SCALES = {"average": 1.05, "dbscan": 0.88, "hdbscan": 1.05}
+SCALES = {"average": 1.05, "dbscan": 0.85, "hdbscan": 1.05}
 
 
 def linking_distance(threshold, method):
