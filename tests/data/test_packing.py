@@ -185,6 +185,7 @@ def test_faults_of_images(packed):
     packing.pack(packed.parent / "in", packed, quiet=True)
     faults = inspection.faults(str(packed / "train.rec"), quiet=True)
     assert [why for _, why in faults] == [
-        "truncated or corrupt JPEG", "not a JPEG, PNG, BMP, GIF or WebP image (starts with b'text')",
+        "truncated or corrupt JPEG", "not a JPEG, PNG, BMP, GIF, WebP, TIFF, PGM or PPM image (starts "
+                                        "with b'text')",
         "image of 100000x100000 pixels, more than 100,000,000", "has no readable image"]
     assert all(what.startswith(f"{packed}/train.rec@") for what, _ in faults[:3])

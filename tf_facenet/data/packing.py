@@ -20,7 +20,8 @@ from tf_facenet.progress import Progress
 
 # A line of face2rec2's input list: a flag, the path of an image where the list was made, its label, perhaps more.
 _FACE2REC2 = re.compile(r"\d+\t[^\t]*[^\t\d.e+-][^\t]*\t\d+(\.\d+)?(\t.*)?")
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp"}
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp",
+             "TIFF": ".tif", "PBM": ".pbm", "PGM": ".pgm", "PPM": ".ppm"}
 
 logger = logging.getLogger(__name__)
 
