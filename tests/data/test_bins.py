@@ -112,7 +112,7 @@ def test_the_command_writes_a_set(tmp_path, capsys):
     arguments = ["records", "bin", str(tmp_path / "faces"), out, "--lfw_pairs", str(tmp_path / "some.txt"), "--quiet"]
     assert run_command(arguments) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"4 pairs: {out}", "2 pairs left out, for these images are missing: Ann/Ann_0009"]
+        f"4 pairs: {out}", "Skipped 2 of 6 image pairs, for these images are missing: Ann/Ann_0009"]
     pairs = bins.read_bin(out)
     assert pairs.images.tolist() == [IMAGES[number] for number in (1, 2, 1, 2, 2, 1, 2, 2)]
     assert pairs.same.tolist() == [True, False, True, False]

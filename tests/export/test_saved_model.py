@@ -200,21 +200,21 @@ def test_plain_tensorflow_runs_it(model, exported, pixels, tmp_path):
 
 def test_an_older_export_is_replaced_whole(model, tmp_path, export):
     export(model, {"template": "old"}, tmp_path / "m")
-    (tmp_path / "m" / "variables" / "left_over").touch()
+    older = tmp_path / "m" / "variables" / "variables.data-00000-of-00002"
+    older.touch()
     export(model, {"template": "new"}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "new"
-    assert not (tmp_path / "m" / "variables" / "left_over").exists()
+    assert not older.exists()
     assert list(tmp_path.iterdir()) == [tmp_path / "m"]
 
 
 def test_other_folders_and_files_are_not_touched(model, tmp_path, export):
     (tmp_path / "photo.jpg").touch()
-    with pytest.raises(ValueError, match="expected a new folder or an older export, found photo"):
-        export(model, {}, tmp_path)
-    (tmp_path / "saved_model.pb").touch()
-    with pytest.raises(ValueError, match="an older export, found photo.jpg. Choose another"):
-        export(model, {}, tmp_path)
-    with pytest.raises(ValueError, match="found a file"):
+    for name in ("photo.jpg", "saved_model.pb"):
+        (tmp_path / name).touch()
+        with pytest.raises(FileExistsError, match="is not empty: it holds photo.jpg, which would be lost"):
+            export(model, {}, tmp_path)
+    with pytest.raises(FileExistsError, match="photo.jpg' is a file; expected a new or an empty folder"):
         export(model, {}, tmp_path / "photo.jpg")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["photo.jpg", "saved_model.pb"]
 

@@ -4,12 +4,14 @@ No GPU is needed: TensorFlow's list of devices is replaced.
 """
 
 import collections
+import os
 import subprocess
 import types
 
 import pytest
 import tensorflow as tf
 
+from tf_facenet import logs
 from tf_facenet.options import SoftmaxOptions
 from tf_facenet.training import devices, distribution
 from tf_facenet.training.cluster import Cluster
@@ -23,13 +25,12 @@ class Machine:
     """TensorFlow's configuration of a machine with some GPUs; keeps what is set."""
 
     def __init__(self, monkeypatch, gpus, capability=(9, 0)):
-        self.gpus, self.growing, self.limits = gpus, [], {}
+        self.gpus, self.limits = gpus, {}
         details = {"device_name": "H100", "compute_capability": capability}
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: self.gpus if kind == "GPU" else [])
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: self.gpus)
         monkeypatch.setattr(tf.config, "set_visible_devices", self._show)
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", self._limit)
-        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: self.growing.append(gpu))
         monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
 
     def _show(self, gpus, kind):
@@ -76,7 +77,7 @@ def test_the_gpus_of_others_are_hidden(monkeypatch):
     machine = Machine(monkeypatch, GPUS)
     devices.take(SoftmaxOptions(num_devices=1), Cluster(ON_ONE_MACHINE, 2))
     assert machine.gpus == [GPUS[2]]
-    assert machine.growing == [GPUS[2]]  # by default memory grows on demand
+    assert machine.limits == {}
 
 
 @pytest.mark.parametrize(("visible", "asked"), [("", None), ("3,1", "--id=1"), ("GPU-a7, GPU-b9", "--id=GPU-b9")])
@@ -98,7 +99,13 @@ def test_memory_is_that_of_the_device_itself(monkeypatch, visible, asked):
 @pytest.mark.parametrize("failure", [
     FileNotFoundError("nvidia-smi"), subprocess.CalledProcessError(9, "nvidia-smi", stderr="No devices were found"),
     ValueError("[N/A]")], ids=["absent", "MIG", "not available"])
-def test_without_nvidia_smi_memory_grows_on_demand(monkeypatch, caplog, failure):
+def test_memory_grows_on_demand_in_every_command(monkeypatch):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    logs.import_tensorflow()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_without_nvidia_smi_there_is_no_limit(monkeypatch, caplog, failure):
     machine = Machine(monkeypatch, GPUS)
 
     def fail(*command, **options):
@@ -106,7 +113,7 @@ def test_without_nvidia_smi_memory_grows_on_demand(monkeypatch, caplog, failure)
 
     monkeypatch.setattr(subprocess, "run", fail)
     devices.limit_memory(GPUS, 0.5)
-    assert (machine.limits, machine.growing) == ({}, GPUS)
+    assert machine.limits == {}
     assert "nvidia-smi does not tell the memory of the GPUs" in caplog.text
 
 

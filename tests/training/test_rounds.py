@@ -102,19 +102,28 @@ def test_images_are_changed_once_and_the_same_for_the_same_seed():
     assert not np.array_equal(first, other)
 
 
-def train(strategy):
+def train(strategy, every=1, batch_size=12, **execution):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         backbone = tiny.create(32, 8)
         trainer = TripletTrainer(backbone, losses.TripletLoss(0.5, None), 4)
         optimizer = optimizers.create(SoftmaxOptions(optimizer="MOM"), 0.01)
-    distribution.prepare(trainer, strategy, 12)
-    loop, hooks = Loop(trainer, optimizer, strategy), Recorder()
+    distribution.prepare(trainer, strategy, batch_size)
+    loop, hooks, rounds = Loop(trainer, optimizer, strategy, **execution), Recorder(every), make(
+        backbone, batch_size=batch_size)
+    loop.batches_state = rounds.state
     with Stop() as stop:
-        loop.run(make(backbone), 6, hooks, stop)
+        loop.run(rounds, 6, hooks, stop)
+    assert rounds.number > 0
     weights = {"model": [keras.ops.convert_to_numpy(v) for v in trainer.variables]}
     return [terms for steps in hooks.calls for _, terms in steps], weights
 
 
 def test_two_replicas_train_on_the_same_triplets(two_devices):
     assert_same(train(tf.distribute.get_strategy()), train(two_devices), 1e-4)
+
+
+def test_a_round_is_embedded_with_the_newest_weights_whatever_the_group():
+    """A group of steps asks for all its batches first; a round that begins there would see the weights of before."""
+    one = tf.distribute.get_strategy()
+    assert_same(train(one, every=6, batch_size=60), train(one, every=6, batch_size=60, steps_per_execution=3), 1e-6)

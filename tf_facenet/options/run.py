@@ -50,7 +50,7 @@ class DeviceOptions:
     steps_per_execution: int = option(1, "steps that TensorFlow does without coming back to Python")
     deterministic: bool = option(False, "on a GPU: slower kernels that give the same numbers each time, so that a "
                                  "resumed run equals one that never stopped; on a CPU it does anyway")
-    gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use; 1 = as much as is needed")
+    gpu_memory_fraction: float = option(1.0, "share of each GPU's memory to use at most")
     sync_batchnorm: bool = option(True, "batch normalisation sees the batch of all devices; with --no_sync_batchnorm "
                                   "each its own part, as in insightface, and the first one's statistics are saved")
     remat: bool = option(False, "less memory, a third more time: residual blocks are computed again for the gradient")

@@ -258,7 +258,7 @@ class Hooks:
         """Write a checkpoint of the current step."""
         path = self.checkpoints.save(self.loop.state(), self.loop.step,
                                      threshold=self.metadata["threshold"],
-                                     batches=self.loop.batches_state(),
+                                     batches=self.loop.batches_state and self.loop.batches_state(),
                                      draws=self.loop.sampling.parts if self.loop.sampling else 0,
                                      options=config.to_dict(self.options))
         logger.info("Checkpoint %s", path)

@@ -78,31 +78,26 @@ def choose(gpus, count, strategy, rank=0, processes=1):
 
 
 def limit_memory(gpus, fraction):
-    """Let the process use a share of each GPU's memory, or by default as much as it needs.
+    """Let the process use at most a share of each GPU's memory; 1 = as much as it needs, see `logs.import_tensorflow`.
 
-    Must run before TensorFlow touches a device. Where the size of a GPU's memory cannot be told, it grows on demand.
+    Must run before TensorFlow touches a device. Where nobody tells the size of the memory there is no limit.
     """
-    sizes = _megabytes(gpus) if gpus and fraction < 1.0 else None
-    if sizes:
-        for gpu, megabytes in zip(gpus, sizes, strict=True):
-            tf.config.set_logical_device_configuration(
-                gpu, [tf.config.LogicalDeviceConfiguration(int(megabytes * fraction))])
-        return
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    sizes = _megabytes(gpus) if gpus and fraction < 1.0 else []
+    for gpu, megabytes in zip(gpus, sizes, strict=False):
+        tf.config.set_logical_device_configuration(
+            gpu, [tf.config.LogicalDeviceConfiguration(int(megabytes * fraction))])
 
 
 def _megabytes(gpus):
-    """Memory of each GPU in MB, or None, with a warning, if nvidia-smi cannot tell."""
+    """Memory of each GPU in MB; none, with a warning, if nvidia-smi does not tell."""
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     try:
-        sizes = [_ask_size(names, gpu) for gpu in gpus]
+        return [_ask_size(names, gpu) for gpu in gpus]
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         reason = " ".join((getattr(error, "stderr", "") or str(error)).split())
-        logger.warning("--gpu_memory_fraction: nvidia-smi does not tell the memory of the GPUs (%.200s); it grows on "
-                       "demand instead", reason)
-        return None
-    return sizes
+        logger.warning("--gpu_memory_fraction: nvidia-smi does not tell the memory of the GPUs (%.200s); there is no "
+                       "limit, it grows on demand", reason)
+        return []
 
 
 def _ask_size(names, gpu):

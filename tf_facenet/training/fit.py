@@ -73,7 +73,7 @@ def fit(trainer, faces, plan, options, run, strategy, held_out=None, sets=()):
     else:
         hooks = callbacks.FollowerHooks(loop, plan, options, run, checkpoints, trainer.head.spread and validation)
     batches = _batches(loop, faces, options, manifest.get("batches"))
-    loop.batches_state = getattr(batches, "state", dict)
+    loop.batches_state = batches.state if isinstance(batches, Rounds) else None
     try:
         status = _run(loop, batches, hooks)
     except BaseException:

@@ -42,7 +42,7 @@ class Loop:
         self.loss_scale = loss_scale
         self.steps_per_execution = steps_per_execution
         self.step = 0
-        self.batches_state = dict  # what besides the step decides the next batch
+        self.batches_state = None  # function of what decides the next batch besides the step, if anything does
         # Keras would clip the gradient of each replica, before it adds them up; here they are added first.
         self.clip_norm, optimizer.global_clipnorm = optimizer.global_clipnorm, None
         optimizer._all_reduce_sum_gradients = list
@@ -102,7 +102,9 @@ class Loop:
         return stopped
 
     def _group_size(self, hooks, last_step):
-        """How many steps to do at once: as many as nobody wants to look in between."""
+        """How many steps to do at once: as many as nobody wants to look in between, nor chooses batches."""
+        if self.batches_state:
+            return 1
         for size in range(1, min(self.steps_per_execution, last_step - self.step)):
             if hooks.due(self.step + size):
                 return size
