@@ -5,7 +5,7 @@ import pytest
 
 from tests.align.photographs import annotated, drawn_photographs
 from tf_facenet.align import boxes as box
-from tf_facenet.align import networks
+from tf_facenet.align import detect, networks, pyramid
 from tf_facenet.align.crop import TEMPLATES, similarity
 from tf_facenet.align.detect import Detector
 from tf_facenet.align.pyramid import pack
@@ -51,7 +51,7 @@ def assert_as_package(found, expected):
 def test_the_first_network_is_the_packages(package):
     """Also at the edges of odd sizes and for tiles that lie beside others."""
     images = [np.random.default_rng(0).integers(0, 256, (29, 33, 3), np.uint8), np.full((31, 24, 3), 77, np.uint8)]
-    sheets = pack(images, 20, 0.8)
+    sheets, = pack(images, 20, 0.8)
     propose, *_ = networks.load()
     tiles, places, scores, shifts = (part.numpy() for part in propose(sheets.pixels, sheets.owner, -1.0))
     assert len(tiles) == (sheets.owner >= 0).sum()
@@ -93,6 +93,25 @@ def test_the_same_whatever_the_batch(detector, drawn):
         assert_equal(one, expected, 1e-3)
 
 
+def test_the_same_in_small_parts(detector, drawn, monkeypatch):
+    """At most two sheets, then three patches, go through a network at once."""
+    expected, calls = detector(drawn), []
+
+    def counted(network):
+        return lambda *rows: calls.append(len(rows[0])) or network(*rows)
+
+    monkeypatch.setattr(detect, "_SHEETS", 2)
+    monkeypatch.setattr(detect, "_PATCHES", 3)
+    monkeypatch.setattr(pyramid, "_PACKED", 100_000)
+    real = detect._cut
+    monkeypatch.setattr(detect, "_cut", lambda image, boxes, side: calls.append(len(boxes)) or real(image, boxes, side))
+    parts = Detector()
+    parts._propose, parts._refine, parts._decide = map(counted, (parts._propose, parts._refine, parts._decide))
+    for one, whole in zip(parts(drawn), expected, strict=True):
+        assert_equal(one, whole, 1e-3)
+    assert max(calls) == 3
+
+
 def test_a_face_may_lie_across_the_border(detector, drawn):
     found = detector([drawn[0][:, 95:]])[0]
     assert found.boxes[0, 0] < 0
@@ -116,7 +135,7 @@ def test_what_is_no_picture(detector, image, given):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({"min_face_size": 0}, "min_face_size is 0"), ({"batch_size": 0}, "batch_size 0; expected 1 or more"),
+    ({"min_face_size": -1}, "min_face_size is -1"), ({"batch_size": 0}, "batch_size 0; expected at least 0 and 1"),
     ({"thresholds": (0.6, 0.7)}, "expected three numbers"), ({"thresholds": (0.6, 0.7, 7)}, "from 0 to 1"),
     ({"factor": 1.5}, "factor is 1.5; expected a number between 0 and 1")])
 def test_numbers_that_cannot_be(arguments, message):

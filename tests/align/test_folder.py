@@ -9,6 +9,7 @@ from tests.pictures import encode, exif, picture, with_exif, write
 from tf_facenet.align import crop, detect, folder
 from tf_facenet.align.detect import Detections, Detector
 from tf_facenet.align.recipe import Recipe, noted_template
+from tf_facenet.data import few_at_once
 from tf_facenet.data.pairs import read_pairs
 from tf_facenet.weights.conversion import convert
 
@@ -218,7 +219,7 @@ def test_links_in_circles(tmp_path):
 
 
 def test_large_pictures_are_decoded_few_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "_PIXELS", 2 * IMAGE[..., 0].size)
+    monkeypatch.setattr(few_at_once, "_PIXELS", 2 * IMAGE[..., 0].size)
     sizes, real = [], Stub.__call__
     monkeypatch.setattr(Stub, "__call__", lambda self, images: sizes.append(len(images)) or real(self, images))
     assert align(tmp_path, {f"ann/{number}.png": encode(IMAGE) for number in range(5)})[1] == 5

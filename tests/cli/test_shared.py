@@ -10,8 +10,10 @@ import pytest
 from tests.cli import colors
 from tf_facenet import cli
 from tf_facenet.data.prepare import without_listed
+from tf_facenet.inference import photographs
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.gallery import Gallery
 from tf_facenet.inference.model_file import load_model
 
 
@@ -79,6 +81,33 @@ def test_concat_gives_the_distances_of_unit_rows(world, run, tmp_path):
     run("embed", "model.keras", "all", "-o", tmp_path / "e.npz", "--flip", "concat")  # facenet's rows
     with np.load(tmp_path / "e.npz", allow_pickle=False) as arrays:
         np.testing.assert_allclose(np.linalg.norm(arrays["embeddings"], axis=1), np.sqrt(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("command", [
+    ("compare", "model.keras", "face.png"), ("embed", "model.keras", "known", "-o", "e.npz"),
+    ("enroll", "model.keras", "known", "new"), ("identify", "model.keras", "gallery", "face.png", "--threshold", "1"),
+    ("cluster", "model.keras", "known", "out"), ("classify", "train", "known", "model.keras", "c.npz")])
+def test_the_smallest_faces_looked_for(command, world, run, tmp_path, monkeypatch):
+    """Every command that looks for faces in photographs is told how small they may be; `align` is, too."""
+    asked = []
+
+    def detector(min_face_size, **_):
+        asked.append(min_face_size)
+        raise OSError("seen")
+
+    monkeypatch.setattr(photographs, "Detector", detector)
+    monkeypatch.chdir(tmp_path)
+    Gallery(np.eye(2, 3), ["a", "b"], load_model(world / "model.keras")[1]["model_id"]).save(tmp_path / "gallery")
+    with pytest.raises(OSError, match="seen"):
+        run(*command, "--align", "margin", "--min_face_size", "50")
+    assert asked == [50]
+
+
+def test_no_face_is_smaller_than_nothing(run, capsys):
+    for command in (("compare", "model.keras", "face.png"), ("align", "known", "out")):
+        with pytest.raises(SystemExit):
+            run(*command, "--min_face_size", "-1")
+        assert "--min_face_size is -1; expected at least 0" in capsys.readouterr().err
 
 
 def test_cluster(world, run, tmp_path):

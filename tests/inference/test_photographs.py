@@ -1,9 +1,12 @@
+import weakref
+
 import numpy as np
 import pytest
 
 from tests.cli import colors
 from tests.pictures import encode
 from tf_facenet.align.detect import Detections
+from tf_facenet.data import few_at_once
 from tf_facenet.inference import photographs
 from tf_facenet.inference.embedder import Embedder
 
@@ -13,10 +16,14 @@ LANDMARKS = np.array([[4, 5], [11, 5], [8, 8], [5, 12], [10, 12]], np.float32)
 class Squares:
     """Finds every bright square of 16 pixels: a detector whose boxes are known."""
 
+    calls = []  # for each the pictures, by weak references
+
     def __init__(self, *_, **__):
-        pass
+        self.calls.clear()
 
     def __call__(self, pictures):
+        assert not any(picture() is not None for call in self.calls for picture in call), "pixels stay in memory"
+        self.calls.append([weakref.ref(picture) for picture in pictures])
         return [self._find(picture) for picture in pictures]
 
     def _find(self, picture):
@@ -53,7 +60,22 @@ def test_the_face_is_found_and_embedded(embedder):
                                        quality=True)
     np.testing.assert_allclose(found.embeddings, expected, atol=1e-6)
     np.testing.assert_allclose(found.quality, quality, atol=1e-6)
-    assert done == [5]
+    assert done == [1, 2, 3, 4, 5]
+
+
+def test_pictures_are_decoded_by_pixels_and_given_up(embedder, monkeypatch):
+    """Many small ones go together, of large ones as many as have so many pixels; each batch of faces is embedded."""
+    how = photographs.recipe(embedder.metadata, margin=0)
+    samples = [photograph(((0, row % 3), color)) for row, color in enumerate(colors.COLORS.values())] * 5
+    whole = photographs.embed(embedder, samples, how)
+    assert [len(call) for call in Squares.calls] == [16, 4]
+    monkeypatch.setattr(few_at_once, "_PIXELS", 3 * 48 * 48)
+    embedder.batch_size = 7
+    parts = photographs.embed(embedder, samples, how)
+    assert [len(call) for call in Squares.calls] == [3] * 6 + [2]
+    assert parts.rows.tolist() == list(range(20))
+    np.testing.assert_allclose(parts.embeddings, whole.embeddings, atol=1e-6)
+    np.testing.assert_allclose(parts.quality, whole.quality, rtol=1e-6)
 
 
 def test_one_of_several_faces(embedder):

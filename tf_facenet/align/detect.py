@@ -16,7 +16,7 @@ from tf_facenet.align import boxes as box
 from tf_facenet.align import networks
 from tf_facenet.align.pyramid import CELL, STRIDE, pack
 
-_SHEETS, _PATCHES = 4, 512  # that one call of a network takes: bounds the memory
+_SHEETS, _PATCHES = 4, 512  # that one call of a network takes
 _GREY = 127.5  # what lies outside a picture
 _SAME_LEVEL, _SAME_FACE = 0.5, 0.7  # overlap beyond which the better box of two is kept
 
@@ -47,20 +47,24 @@ class Detector:
     >>> found.boxes[0], found.scores[0]
 
     Args:
-        min_face_size: side in pixels of the smallest faces looked for; time and memory grow with its inverse square.
+        min_face_size: side in pixels of the smallest faces looked for; time grows with its inverse square. 0 stands for
+            20, or 1/40 of a picture's longer side if that is more: what is smaller is hardly ever whom a picture shows.
         thresholds: scores that a face needs in each of the three networks. These are the package's; facenet's last is
             0.7, with which some things that are no faces pass.
         factor: ratio of one size of a picture to the next larger one.
         batch_size: pictures that are looked at together.
+
+    Memory grows neither with the number of pictures nor with their size, but for the pictures themselves and, where
+    faces of less than 48 pixels are looked for, a copy of one of them as float32.
 
     Raises:
         ValueError: a number that cannot be.
         OSError: the `mtcnn` package is not installed.
     """
 
-    def __init__(self, min_face_size=20, thresholds=(0.6, 0.7, 0.8), factor=0.709, batch_size=16):
-        if min_face_size < 1 or batch_size < 1:
-            raise ValueError(f"min_face_size is {min_face_size} and batch_size {batch_size}; expected 1 or more")
+    def __init__(self, min_face_size=0, thresholds=(0.6, 0.7, 0.8), factor=0.709, batch_size=16):
+        if min_face_size < 0 or batch_size < 1:
+            raise ValueError(f"min_face_size is {min_face_size} and batch_size {batch_size}; expected at least 0 and 1")
         if len(thresholds) != 3 or not all(0 <= threshold < 1 for threshold in thresholds):
             raise ValueError(f"thresholds are {thresholds}; expected three numbers from 0 to 1, as (0.6, 0.7, 0.8)")
         if not 0 < factor < 1:
@@ -103,16 +107,20 @@ class Detector:
 
     def _proposals(self, images):
         """The picture [n], in rising order, and the sides [n, 4] of squares that may hold a face."""
-        sheets = pack(images, self.min_face_size, self.factor)
+        parts = [self._propose_on(sheets) for sheets in pack(images, self.min_face_size, self.factor)]
+        numbers, levels, boxes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept = box.suppress(boxes, scores, levels, _SAME_LEVEL)
+        owners, boxes, *_ = _best(0, numbers[kept], boxes[kept], scores[kept])
+        return owners, box.square(boxes)
+
+    def _propose_on(self, sheets):
+        """Picture [n], level [n], sides [n, 4] and score [n] of what may be a face."""
         tiles, places, scores, shifts = _in_parts(
             lambda *rows: self._propose(*rows, self.thresholds[0]), _SHEETS, sheets.pixels, sheets.owner)
         corners = (places * STRIDE + sheets.origin[tiles])[:, ::-1]  # y, x → x, y
         # Columns 1 to 12, not 0 to 12: the networks were trained with MATLAB's numbers.
         boxes = np.concatenate([corners + 1, corners + CELL], axis=1) + (CELL - 1) * shifts
-        boxes /= sheets.scale[tiles, None]
-        kept = box.suppress(boxes, scores, sheets.level[tiles], _SAME_LEVEL)
-        owners, boxes, *_ = _best(0, sheets.image[tiles[kept]], boxes[kept], scores[kept])
-        return owners, box.square(boxes)
+        return sheets.image[tiles], sheets.level[tiles], boxes / sheets.scale[tiles, None], scores
 
 
 def _best(threshold, owners, boxes, scores, of="union"):
@@ -124,13 +132,16 @@ def _best(threshold, owners, boxes, scores, of="union"):
 
 def _ask(network, images, owners, boxes, side):
     """What a network says of squares [n, 4] of some pictures; `owners` [n] says of which, in rising order."""
-    ends = np.searchsorted(owners, range(len(images) + 1))
-    patches = [_patches(image, boxes[start:end], side)
-               for image, start, end in zip(images, ends[:-1], ends[1:], strict=True) if start < end]
-    return _in_parts(network, _PATCHES, np.concatenate(patches or [np.empty((0, side, side, 3), np.float32)]))
+    return _in_parts(lambda *part: network(_patches(images, *part, side)), _PATCHES, owners, boxes)
 
 
-def _patches(image, boxes, side):
+def _patches(images, owners, boxes, side):
+    """Squares of pictures, scaled to float32 [n, side, side, 3]; see `_ask`."""
+    patches = [_cut(images[number], boxes[owners == number], side) for number in np.unique(owners)]
+    return np.concatenate(patches or [np.empty((0, side, side, 3), np.float32)])
+
+
+def _cut(image, boxes, side):
     """Squares [n, 4] of a picture, scaled to float32 [n, side, side, 3], grey outside the picture."""
     height, width = image.shape[:2]
     shares = boxes[:, [1, 0, 3, 2]] / [height, width, height, width]

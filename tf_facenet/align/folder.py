@@ -8,7 +8,6 @@ their suffixes; several faces of an image are numbered, and its work is done whe
 """
 
 import functools
-import math
 import os
 import random
 import signal
@@ -21,13 +20,11 @@ from pathlib import Path
 
 import cv2
 
-from tf_facenet.data import headers
 from tf_facenet.data.folders import read_folder
 from tf_facenet.data.lines import escaped
 from tf_facenet.files import atomic_write
 
-_THREADS = 4  # that decode and encode; several images wait for a disk at once
-_PIXELS = 50_000_000  # decoded at a time, unless one picture has more
+_THREADS = 4  # that encode; several images wait for a disk at once
 
 
 def plan(source, target):
@@ -129,70 +126,30 @@ def _process(recipe, target):
 
 def _align(recipe, target, chunk):
     """Align the images of a chunk whose results do not exist; returns like `run`."""
+    from tf_facenet.align import find
+    from tf_facenet.data import few_at_once
+
     detector, list_of_boxes = _process(recipe, target)
+    rows = todo(chunk, recipe)
     bad, lines, writes = [], [], []
+    parts = few_at_once.decoded([path for path, _ in rows], recipe.batch_size)
+    for (path, result), outcome in zip(rows, find.faces(parts, recipe, detector), strict=True):
+        files = [_file(result, recipe, number) for number in range(len(outcome.faces))]
+        if files:
+            writes.append((files, [face for face, _ in outcome.faces]))
+        else:
+            bad.append((path, outcome.reason))
+        lines += [f"{file} {' '.join(map(str, box))}" for file, (_, box) in zip(files, outcome.faces, strict=True)]
+        lines += [_file(result, recipe, 0)] if outcome.readable and not files else []
+    if lines:  # before the faces: an image that has its face is not looked at again
+        _append(list_of_boxes, lines)
     with ThreadPool(_THREADS) as pool:
-        rows = todo(chunk, recipe)
-        for part in _parts(_good(rows, pool.map(_read, rows), bad)):
-            part = _good(part, pool.map(_decode, part), bad)
-            for (path, result, _, image), found in zip(part, detector([row[-1] for row in part]), strict=True):
-                try:
-                    cut = recipe.cut(image, found)
-                except ValueError as error:
-                    bad.append((path, str(error)))
-                    lines.append(_file(result, recipe, 0))
-                    continue
-                files = [_file(result, recipe, number) for number in range(len(cut))]
-                writes.append((files, [face for face, _ in cut]))
-                lines += [f"{file} {' '.join(map(str, box))}" for file, (_, box) in zip(files, cut, strict=True)]
-        if lines:  # before the faces: an image that has its face is not looked at again
-            _append(list_of_boxes, lines)
         pool.starmap(_write, writes)
     return sum(len(files) for files, _ in writes), bad
 
 
 def _file(result, recipe, number):
     return f"{result}_{number}.png" if recipe.multiple else f"{result}.png"
-
-
-def _good(rows, outcomes, bad):
-    """The rows with what was made of them; where that is an error, it goes to the list of the bad instead."""
-    pairs = list(zip(rows, outcomes, strict=True))
-    bad += [(row[0], str(outcome)) for row, outcome in pairs if isinstance(outcome, Exception)]
-    return [(*row, outcome) for row, outcome in pairs if not isinstance(outcome, Exception)]
-
-
-def _read(row):
-    from tf_facenet.data import images
-
-    try:
-        return images.encoded(row[0])
-    except OSError as error:
-        return OSError(f"cannot be read: {error.strerror}")
-    except ValueError as error:
-        return error
-
-
-def _decode(row):
-    from tf_facenet.data import images
-
-    try:
-        return images.pixels(row[-1])
-    except ValueError as error:
-        return error
-
-
-def _parts(rows):
-    """Rows that end in the bytes of images, in parts that may be decoded together."""
-    part, pixels = [], 0
-    for row in rows:
-        more = math.prod(headers.image_size(row[-1]))
-        if part and pixels + more > _PIXELS:
-            yield part
-            part, pixels = [], 0
-        part, pixels = [*part, row], pixels + more
-    if part:
-        yield part
 
 
 def _write(files, faces):

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-SHEET = 512  # pixels, side of a sheet; bounds the memory whatever the size of a picture
+SHEET = 512  # pixels, side of a sheet
 CELL, STRIDE = 12, 2  # what the first network sees, and how far apart
+SMALLEST, SHARE = 20, 1 / 40  # a face has at least so many pixels, and this share of its picture's longer side
+_PACKED = 16 * SHEET**2  # pixels of tiles that are packed together
+_STRIP = 2**20  # pixels of a picture that are made small at once
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class Sheets:
     image: np.ndarray
 
 
+def smallest_face(height, width):
+    """Side in pixels of the smallest faces looked for in a picture, if nobody says otherwise."""
+    return max(SMALLEST, SHARE * max(height, width))
+
+
 def scales(height, width, min_face_size, factor):
     """Sizes at which to look at a picture: from faces of `min_face_size` = 12 pixels down to a picture of 12 pixels."""
     first, shorter = CELL / min_face_size, min(height, width)
@@ -45,18 +53,58 @@ def scales(height, width, min_face_size, factor):
 
 
 def pack(images, min_face_size, factor):
-    """The pyramids of some pictures, uint8 [h, w, 3] each, on `Sheets`."""
-    tiles, rows = [], []
+    """The pyramids of some pictures, packed.
+
+    Args:
+        images: list of uint8 [h, w, 3].
+        min_face_size: side of the smallest faces in pixels, or 0 for each picture's `smallest_face`.
+        factor: ratio of one level to the next larger one.
+
+    Yields:
+        `Sheets`, bounded in size: one for all pictures if these are few and small, many for one that is large.
+    """
+    tiles, rows, size = [], [], 0
+    for tile, row in _tiles(images, min_face_size, factor):
+        if tiles and size + tile[..., 0].size > _PACKED:
+            yield _sheets(tiles, rows)
+            tiles, rows, size = [], [], 0
+        tiles.append(tile)
+        rows.append(row)
+        size += tile[..., 0].size
+    yield _sheets(tiles, rows)
+
+
+def _tiles(images, min_face_size, factor):
+    """Yields tiles, float32 [h, w, 3], each with (y, x, level, scale, image) as in `Sheets`."""
     level = 0
     for number, image in enumerate(images):
-        pixels = image.astype(np.float32)  # rounded to bytes, small copies would move boxes by several per cent
-        for scale in scales(*image.shape[:2], min_face_size, factor):
-            size = int(image.shape[1] * scale), int(image.shape[0] * scale)
-            small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+        sizes = scales(height, width, min_face_size or smallest_face(height, width), factor)
+        if not len(sizes):
+            continue
+        pixels = _reduced(image, max(int(0.5 / sizes[0]), 1))  # still at least twice as large as the first level
+        for scale in sizes:
+            small = cv2.resize(pixels, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_AREA)
             for y, x in _starts(*small.shape[:2]):
-                tiles.append(small[y : y + SHEET, x : x + SHEET])
-                rows.append((y, x, level, scale, number))
+                yield small[y : y + SHEET, x : x + SHEET], (y, x, level, scale, number)
             level += 1
+
+
+def _reduced(image, factor):
+    """The means of a picture over squares of `factor` pixels; as a whole it never lies in memory as float32.
+
+    Rounded to bytes, small copies would move boxes by several per cent.
+    """
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    reduced = np.empty((height, width, 3), np.float32)
+    rows = max(_STRIP // (factor**2 * width), 1)
+    for y in range(0, height, rows):
+        strip = image[y * factor : min(y + rows, height) * factor, : width * factor].astype(np.float32)
+        reduced[y : y + rows] = cv2.resize(strip, (width, len(strip) // factor), interpolation=cv2.INTER_AREA)
+    return reduced
+
+
+def _sheets(tiles, rows):
     places, sheets, height, width = _places([tile.shape[:2] for tile in tiles])
     pixels = np.zeros((sheets, height, width, 4), np.float32)
     pixels[..., 3] = 1

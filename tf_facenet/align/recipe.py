@@ -27,7 +27,7 @@ class Recipe:
     template: str = ""
     multiple: bool = False
     rule: str = "central"
-    min_face_size: int = 20
+    min_face_size: int = 0
     batch_size: int = 16
     window: tuple | None = None
 

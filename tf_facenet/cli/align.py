@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tf_facenet.cli.shared import SMALLEST_FACES
 from tf_facenet.config import option, positional
 from tf_facenet.options.bounds import at_least, between
 from tf_facenet.options.data import TEMPLATES
@@ -24,14 +25,15 @@ class Options:
     detect_multiple_faces: bool = option(False, "all faces of a photograph, numbered, instead of one")
     choose: str = option("central", "which face: large and in the middle as in facenet, the largest, or the surest",
                          choices=("central", "largest", "score"))
-    min_face_size: int = option(20, "side in pixels of the smallest faces looked for")
+    min_face_size: int = option(0, SMALLEST_FACES)
     batch_size: int = option(16, "photographs, of any sizes, that are looked at together")
     workers: int = option(1, "processes; one uses all cores but while it reads and writes files")
     quiet: bool = option(False, "no progress bar")
 
     def __post_init__(self):
         """Raise ValueError for values that cannot work."""
-        at_least(self, 1, "image_size", "min_face_size", "batch_size", "workers")
+        at_least(self, 1, "image_size", "batch_size", "workers")
+        at_least(self, 0, "min_face_size")
         between(self, 0.01, 1, "gpu_memory_fraction")
         if self.margin < 0:
             raise ValueError(f"--margin is {self.margin}; expected pixels, 0 or more")

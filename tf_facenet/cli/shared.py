@@ -9,6 +9,8 @@ from tf_facenet.terminal import say
 
 CUTS = ("auto", "margin", *TEMPLATES)
 SHOWN = 10  # images that are named
+SMALLEST_FACES = ("side in pixels of the smallest faces looked for; 0 = 20, or 1/40 of the photograph's longer side if "
+                  "that is more")
 
 
 @dataclass(kw_only=True)
@@ -17,6 +19,7 @@ class EmbeddingOptions(ImportOptions):
 
     choose: str = option("central", "which of several faces of a photograph", choices=("central", "largest", "score"))
     margin: int = option(44, "pixels around a face, where it is cut out with a margin")
+    min_face_size: int = option(0, SMALLEST_FACES)
     flip: str = option("none", "use the mirrored image, too: sum adds its features, as insightface; concat appends its "
                        "embedding, as facenet", choices=("none", "sum", "concat"))
     batch_size: int = option(100, "images per batch")
@@ -24,7 +27,7 @@ class EmbeddingOptions(ImportOptions):
 
     def __post_init__(self):
         """Raise ValueError for numbers that cannot be."""
-        at_least(self, 0, "margin")
+        at_least(self, 0, "margin", "min_face_size")
         at_least(self, 1, "batch_size")
 
 
@@ -148,7 +151,7 @@ def _embed_photographs(embedder, faces, options):
     from tf_facenet.inference import photographs
     from tf_facenet.progress import Progress
 
-    how = photographs.recipe(embedder.metadata, options.align, options.choose, options.margin)
+    how = photographs.recipe(embedder.metadata, options.align, options.choose, options.margin, options.min_face_size)
     with Progress(len(faces), "Finding faces", options.quiet) as bar:
         found = photographs.embed(embedder, faces.samples, how, options.flip, bar.update)
     missed = [(sample_name(faces, row), reason) for row, reason in found.missed]

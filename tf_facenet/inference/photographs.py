@@ -1,17 +1,14 @@
 """Photographs → embeddings: find the face, cut it out as the model was trained, embed it."""
 
 from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
 
-from tf_facenet.align import crop
+from tf_facenet.align import crop, find
 from tf_facenet.align.detect import Detector
 from tf_facenet.align.recipe import Recipe
-from tf_facenet.data import images
+from tf_facenet.data import few_at_once
 from tf_facenet.data.augment import Augmentation
-
-CHUNK = 32  # photographs in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +28,7 @@ class Embedded:
     missed: list
 
 
-def recipe(metadata, align="auto", rule="central", margin=44):
+def recipe(metadata, align="auto", rule="central", margin=44, min_face_size=0):
     """How faces are cut out for a model.
 
     Args:
@@ -39,6 +36,7 @@ def recipe(metadata, align="auto", rule="central", margin=44):
         align: "auto" for what the model was trained on, "margin" for facenet's crop, or a template's name.
         rule: which of several faces; see `align.crop.choose`.
         margin: pixels, for facenet's crop.
+        min_face_size: see `align.detect.Detector`.
 
     Raises:
         ValueError: an unknown template or rule, or one that gives another size than the network takes.
@@ -49,7 +47,7 @@ def recipe(metadata, align="auto", rule="central", margin=44):
     if not template and height != width:
         raise ValueError(f"A crop with a margin is a square, and the network takes {height}x{width}. Name the template "
                          "with --align.")
-    return Recipe(height, margin, template, rule=rule, window=window)
+    return Recipe(height, margin, template, rule=rule, min_face_size=min_face_size, window=window)
 
 
 def _window(metadata, template):
@@ -79,21 +77,20 @@ def embed(embedder, samples, how, flip="none", progress=None):
         ValueError: no face in any of them.
         OSError: the detector is not installed.
     """
-    detector, parts, kept, missed = Detector(how.min_face_size, batch_size=how.batch_size), [], [], []
-    readable = 0
-    with ThreadPool() as pool:
-        for start in range(0, len(samples), CHUNK):
-            pictures = pool.map(_read, samples[start:start + CHUNK])
-            readable += sum(isinstance(picture, np.ndarray) for picture in pictures)
-            cut = _cut(pictures, detector, how)
-            found = [(start + place, face) for place, face in enumerate(cut) if isinstance(face, np.ndarray)]
-            missed += [(start + place, face) for place, face in enumerate(cut) if isinstance(face, str)]
-            if found:
-                rows, faces = zip(*found, strict=True)
-                kept += rows
-                parts.append(embedder.embed(np.stack(faces), flip, quality=True))
-            if progress:
-                progress(min(start + CHUNK, len(samples)))
+    detector = Detector(how.min_face_size, batch_size=how.batch_size)
+    cut, parts, kept, missed, readable = [], [], [], [], False
+    for place, outcome in enumerate(find.faces(few_at_once.decoded(samples, how.batch_size), how, detector)):
+        readable |= outcome.readable
+        if outcome.faces:
+            kept.append(place)
+            cut.append(outcome.faces[0][0])
+        else:
+            missed.append((place, outcome.reason))
+        if cut and (len(cut) == embedder.batch_size or place + 1 == len(samples)):
+            parts.append(embedder.embed(np.stack(cut), flip, quality=True))
+            cut = []
+        if progress:
+            progress(place + 1)
     if not kept:
         remedy = "If they show nothing but a face each, use --align none" if readable else "Name files that can be read"
         raise ValueError(f"There is no face in any of the {len(samples)} photographs ({missed[0][1]}). {remedy}.")
@@ -107,26 +104,3 @@ def check_all_found(found, samples):
         row, reason = found.missed[0]
         raise ValueError(f"{len(found.missed)} of {len(samples)} photographs cannot be embedded, the first: "
                          f"{samples[row]!r:.200} ({reason}). Leave them out.")
-
-
-def _read(sample):
-    """Pixels, or a str that says why there are none."""
-    try:
-        return images.read(sample)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    except ValueError as error:
-        return str(error)
-
-
-def _cut(pictures, detector, how):
-    """For each picture the face [H, W, 3], or why there is none."""
-    found = iter(detector([picture for picture in pictures if isinstance(picture, np.ndarray)]))
-    return [picture if isinstance(picture, str) else _face(picture, next(found), how) for picture in pictures]
-
-
-def _face(picture, found, how):
-    try:
-        return how.cut(picture, found)[0][0]
-    except ValueError as error:
-        return str(error)
