@@ -12,14 +12,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The longest matching prefix counts. A file imports from lower rows and from its own folder.
 ROWS = {
     "version": 0, "lookup": 0, "config": 0, "options": 0, "recipes": 0, "files": 0, "safe_pickle": 0, "progress": 0,
-    "threads": 0, "terminal": 0, "environment": 0,
+    "locks": 0, "threads": 0, "terminal": 0, "environment": 0,
     "logs": 3, "kernels": 3,
     "evaluation": 4, "evaluation.metrics": 1, "evaluation.templates": 1,
     "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.bins": 1,
     "data.people": 1, "data.drawn": 1,
     "data.samples": 1, "data.lines": 1, "data.recordio": 1, "data.records": 1,
     "finite": 2, "backbones": 2, "heads": 2, "losses": 2, "align": 3, "align.folder": 4, "weights": 3,
-    "inference": 4, "inference.metadata": 1, "training": 5, "export": 6, "cli": 7,
+    "inference": 4, "inference.metadata": 1, "inference.gallery_files": 1, "training": 5, "export": 6, "cli": 7,
 }
 LIBRARIES = {  # the lowest row that may import a library
     "numpy": 1, "cv2": 1, "keras": 2, "h5py": 3, "tensorflow": 3, "mtcnn": 3, "matplotlib": 4, "sklearn": 4}

@@ -169,6 +169,8 @@ def test_what_needs_no_tensorflow_works_in_a_fork():
 
 
 def test_a_fork_that_imports_the_package_later():
+    tf.constant(1.0).numpy()
+
     def later():
         importlib.reload(environment)
         environment.check_fork()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tf_facenet import files
+from tf_facenet import files, locks
 from tf_facenet.files import atomic_folder, atomic_write, find
 
 
@@ -104,7 +104,7 @@ def test_file_systems_that_cannot_force_a_folder(tmp_path, monkeypatch, number, 
 
 
 def write_folder(path, name, error=None):
-    with atomic_folder(path) as temporary:
+    with atomic_folder(path, own=("deep/*",)) as temporary:
         (temporary / "deep").mkdir()
         (temporary / "deep" / name).write_text(name)
         if error:
@@ -119,6 +119,39 @@ def test_a_folder_appears_whole_and_replaces_the_older_one(tmp_path):
     for name in ("one", "two"):
         write_folder(tmp_path / "export", name)
         assert names(tmp_path) == ["export", "export/deep", f"export/deep/{name}"]
+
+
+@pytest.mark.parametrize("theirs", ["notes.txt", "deep/er/notes.txt", "empty/", ".hidden"])
+def test_a_folder_with_something_else_is_not_replaced(tmp_path, theirs):
+    """Neither before the work nor, if somebody puts it there in the meantime, after it."""
+    path = tmp_path / "export"
+    own = ("deep/one", "deep/two")
+    with atomic_folder(path, own) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "one").touch()
+    lost = pytest.raises(FileExistsError, match=f"holds {theirs.rstrip('/')}, which would be lost. Name a new folder")
+    for in_time in (False, True):
+        with lost, atomic_folder(path, own):
+            assert not in_time
+            (path / theirs).parent.mkdir(parents=True, exist_ok=True)
+            (path / theirs).mkdir() if theirs.endswith("/") else (path / theirs).touch()
+        assert (path / theirs).exists()
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_no_folder_to_replace(tmp_path):
+    (tmp_path / "a").write_text("theirs")
+    with pytest.raises(FileExistsError, match="a' is a file; expected a new or an empty folder"):
+        write_folder(tmp_path / "a", "one")
+    assert (tmp_path / "a").read_text() == "theirs"
+
+
+def test_only_leftovers_of_this_package_are_removed(tmp_path):
+    for name in (".tmp-0123456789ab-a.keras", ".tmp-notes", "deep/.tmp-ba9876543210-x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".tmp-notes", "deep"]
 
 
 def test_a_failure_leaves_the_older_folder(tmp_path, monkeypatch):
@@ -209,18 +242,18 @@ def test_json_that_is_none(text, message):
 
 
 def test_a_lock_is_this_process_own_and_ends_with_it(tmp_path):
-    code = "import sys, time, tf_facenet.files as f; print(f.lock(sys.argv[1]), flush=True); time.sleep(60)"
+    code = "import sys, time, tf_facenet.locks as f; print(f.lock(sys.argv[1]), flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "lock"], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "True\n"
-        assert not files.lock(tmp_path / "lock")
+        assert not locks.lock(tmp_path / "lock")
         other.kill()
-    assert files.lock(tmp_path / "lock")
-    assert files.lock(tmp_path / "lock")
+    assert locks.lock(tmp_path / "lock")
+    assert locks.lock(tmp_path / "lock")
 
 
 def test_file_systems_without_locks_let_everybody_in(tmp_path, monkeypatch):
     def unknown(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.fcntl, "lockf", unknown)
-    assert files.lock(tmp_path / "lock")
+    monkeypatch.setattr(locks.fcntl, "lockf", unknown)
+    assert locks.lock(tmp_path / "lock")

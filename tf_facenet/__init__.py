@@ -11,6 +11,8 @@ from tf_facenet.version import __version__
 
 # TensorFlow would leave oneDNN out on processors without AVX-512; there too it is up to twice as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# What OpenCV would print about a damaged image is said in one line by whoever reads it.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 
 _NAMES = {
     "Embedder": "tf_facenet.inference.embedder",

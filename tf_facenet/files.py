@@ -1,11 +1,13 @@
 """Finding files, and writing files and folders that are whole or absent.
 
-Writing means: under a temporary name beside the target, forced to disk, then renamed.
+Writing means: under a temporary name beside the target, forced to disk, then renamed. A folder replaces one that this
+package has written there before, and nothing else: see `check_replaceable`.
 """
 
 import contextlib
 import csv
 import errno
+import fnmatch
 import json
 import os
 import re
@@ -16,17 +18,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-_locks = {}  # path → handle of a file that is locked, open as long as the process lives
 # What the standard library and NumPy raise over an archive of arrays that is none, or is damaged.
 DAMAGES = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError, RuntimeError, SyntaxError,
            tokenize.TokenError, zlib.error, zipfile.BadZipFile)
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # how a cell begins that spreadsheets run, or that `write_csv` made of such
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)")
+_LEFTOVER = re.compile(r"\.tmp-[0-9a-f]{12}-.*", re.DOTALL)  # what `_temporary` makes
+_SHOWN = 5  # files that a message names
 _KEPT = 180  # bytes of a name that a temporary file keeps, of the 255 that file systems allow
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by some network file systems
 
@@ -92,20 +90,25 @@ def atomic_write(path):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
+def atomic_folder(path, own=()):
     """Like `atomic_write` for a folder: gives an empty one, which replaces `path` at the end.
 
     No system call exchanges two folders everywhere, so for one moment between two renames `path`
     does not exist; it never holds a part of the new folder. Of a link, the folder that it leads to is replaced.
 
+    Args:
+        path: the folder to write.
+        own: see `check_replaceable`; by default the folder must be new or empty.
+
     Raises:
-        OSError: the folder cannot be written, forced to disk or renamed; a file system is mounted there, or it is the
-            working folder.
+        OSError: the folder cannot be written, forced to disk or renamed; it holds something else than `own`; a file
+            system is mounted there, or it is the working folder.
     """
     path = Path(os.path.realpath(path))
     if os.path.ismount(path) or path == Path.cwd():
         raise OSError(errno.EBUSY, "mounted, or the working folder, which cannot be replaced; name a folder inside it",
                       str(path))
+    check_replaceable(path, own)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = _temporary(path), _temporary(path)
     temporary.mkdir()
@@ -113,11 +116,39 @@ def atomic_folder(path):
         yield temporary
         for item in (*temporary.rglob("*"), temporary):
             _sync(item)
+        check_replaceable(path, own)  # somebody may have put something there in the meantime
         _replace_folder(temporary, path, old)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaceable(path, own=()):
+    """Raise FileExistsError if replacing a folder would remove something that is not of an older one of its kind.
+
+    Args:
+        path: a folder, which need not exist.
+        own: patterns, as in a shell, of the files that a folder of the kind has, as paths in it with "/".
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir():
+        raise FileExistsError(f"'{path}' is a file; expected a new or an empty folder. Name another one")
+    others = sorted(name for name in map(str, _contents(path)) if not any(fnmatch.fnmatch(name, one) for one in own))
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + f" and {len(others) - _SHOWN} more" * (len(others) > _SHOWN)
+        raise FileExistsError(f"Folder '{path}' is not empty: it holds {shown}, which would be lost. Name a new folder")
+
+
+def _contents(folder):
+    """Paths below a folder, relative to it and with "/", of files and empty folders; leftovers of a kill are none."""
+    for item in folder.rglob("*"):
+        inside = item.relative_to(folder)
+        is_leftover = any(_LEFTOVER.fullmatch(part) for part in inside.parts)
+        if not is_leftover and (item.is_symlink() or not item.is_dir() or not any(item.iterdir())):
+            yield inside.as_posix()
 
 
 def write_json(path, value):
@@ -164,34 +195,11 @@ def _is_formula(cell):
     return isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
 
 
-def lock(path):
-    """Take a lock that lasts as long as this process, however it ends; what it has already, it may take again.
-
-    The file stays when the process is gone, and says nothing. Other machines see the lock where the file system passes
-    locks on, as NFS 4 does; one that knows no locks (ENOLCK, ENOTSUP), or Windows, gives it to everybody.
-
-    Returns:
-        Whether no other process has it.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
-    path = os.path.realpath(path)
-    if path in _locks or fcntl is None:
-        return True
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        return error.errno not in (errno.EACCES, errno.EAGAIN)
-    _locks[path] = handle
-    return True
-
-
 def remove_leftovers(folder):
     """Remove the temporary files and folders that a killed process left anywhere in `folder`."""
     for leftover in list(Path(folder).rglob(".tmp-*")):
+        if not _LEFTOVER.fullmatch(leftover.name):
+            continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

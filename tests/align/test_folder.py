@@ -135,7 +135,8 @@ def test_stopped_in_the_middle(tmp_path, monkeypatch, multiple):
 
 BAD = {
     "bad/empty.png": (b"", "empty file"),
-    "bad/text.jpg": (b"hello, world", "not a JPEG, PNG, BMP, GIF or WebP image (starts with b'hello, w')"),
+    "bad/text.jpg": (b"hello, world",
+                     "not a JPEG, PNG, BMP, GIF, WebP, TIFF, PGM or PPM image (starts with b'hello, w')"),
     "bad/cut.jpg": (JPEG[:300], "truncated or corrupt JPEG"),
     "bad/huge.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (100_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0",
                      "image of 100000x100000 pixels, more than 100,000,000"),

@@ -86,11 +86,36 @@ def test_cluster(world, run, tmp_path):
         "cluster", "model.keras", "all", tmp_path / "out", "--align", "none", "--cluster_threshold", "0.5")
     for folder in (tmp_path / "out").iterdir():
         assert len({path.name.split("_")[1] for path in folder.iterdir()}) == 1
-    with pytest.raises(ValueError, match="is not empty"):
+    with pytest.raises(FileExistsError, match="is not empty"):
         run("cluster", "model.keras", "all", tmp_path / "out", "--align", "none")
     run("cluster", "model.keras", "known", tmp_path / "largest", "--align", "none", "--cluster_threshold", "0.5",
         "--largest_cluster_only")
     assert [folder.name for folder in (tmp_path / "largest").iterdir()] == ["0"]
+
+
+def test_the_projector_replaces_its_own_files_alone(world, run, tmp_path):
+    """Such as in a run folder, beside the events of the training."""
+    folder, arguments = tmp_path / "run", ("embed", "model.keras", "known", "-o", tmp_path / "e.npz", "--projector")
+    folder.mkdir()
+    (folder / "model.keras").write_text("hours of work")
+    for _ in range(2):
+        run(*arguments, folder)
+    own = ["people.tsv", "projector_config.pbtxt", "vectors.tsv"]
+    assert sorted(file.name for file in folder.iterdir()) == ["model.keras", *own]
+    assert (folder / "model.keras").read_text() == "hours of work"
+    (folder / "projector_config.pbtxt").write_text("embeddings { tensor_name: 'words' }")
+    with pytest.raises(ValueError, match="has vectors.tsv and people.tsv and projector_config.pbtxt already"):
+        run(*arguments, folder)
+
+
+def test_enroll_keeps_the_other_files_of_the_folder(world, run, tmp_path):
+    gallery = tmp_path / "gallery"
+    for added in ("Added 18 faces of 3 people", "Added 0 faces of 0 people"):
+        assert added in run("enroll", "model.keras", "known", gallery, "--align", "none")
+        (gallery / "notes.txt").write_text("theirs")
+    assert (gallery / "notes.txt").read_text() == "theirs"
+    with pytest.raises(FileNotFoundError, match="known' is no gallery"):
+        run("enroll", "model.keras", "known", "known", "--align", "none")
 
 
 @pytest.mark.parametrize(("squared", "people"), [(0.25, 4), (1.44, 3)])

@@ -13,6 +13,7 @@ from tf_facenet.data.faces import Faces
 
 COUNT = 23
 PICTURES = np.stack([picture(12, 14, seed) for seed in range(COUNT)])
+BLACK = encode(np.zeros((12, 14, 3), np.uint8), "PNG") + bytes(100)
 PLAIN = Augmentation()
 ALL = Augmentation(random_crop=True, random_flip=True, random_rotate=True)
 
@@ -167,7 +168,10 @@ def test_paths_bytes_and_both(tmp_path):
 
 
 def test_bytes_may_end_with_zeros():
-    assert batches._Loader([b"ab\0\0"], 12, PLAIN).samples.numpy().tolist() == [b"ab\0\0"]
+    encoded, orientations = batches._Loader([BLACK], 12, PLAIN)._plain([0])
+    assert BLACK.endswith(bytes(100))
+    assert tf.constant(encoded).numpy().tolist() == [BLACK]
+    assert orientations.tolist() == [1]
 
 
 def files(folder, bad):

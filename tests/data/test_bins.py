@@ -132,10 +132,11 @@ def test_the_command_refuses_images_that_cannot_be_decoded(tmp_path):
 
 
 def test_images_that_do_not_decode_are_named_by_set_and_number(tmp_path):
-    damaged = IMAGES[3][:60] + bytes(len(IMAGES[3]) - 60)
+    damaged = IMAGES[3][:-40]
     path = write(tmp_path, pickle.dumps(([*IMAGES[:3], damaged, *IMAGES[:2], damaged, IMAGES[2]], SAME)))
     embedder = Embedder(lambda images: tf.cast(images[:, 0, 0], tf.float32), {"image_size": (12, 10)})
-    message = r"Verification set faces: Images that cannot be read: \(image 3 in memory\)\. Replace"
+    message = (r"Verification set faces: Images that cannot be read: \(image 3 in memory\) \(truncated or corrupt "
+               r"\w+\)\. Replace")
     with pytest.raises(OSError, match=message):
         verification.verify(embedder, bins.read_bin(path), "none")
 
@@ -192,7 +193,7 @@ def array(values):
     (pickle.dumps((IMAGES, np.ones(4, np.uint8))), "an array of u1 instead of b1"),
     (pickle.dumps(([*IMAGES[:5], b"", *IMAGES[6:]], SAME)), "image 5 is no encoded image: empty file"),
     (pickle.dumps(([*IMAGES[:7], "text"], SAME)), "image 7 is no encoded image: a value of type str"),
-    (pickle.dumps(([*IMAGES[:7], b"text"], SAME)), "image 7 is no encoded image: not a JPEG, PNG, BMP, GIF or WebP"),
+    (pickle.dumps(([*IMAGES[:7], b"text"], SAME)), "image 7 is no encoded image: not a JPEG, PNG"),
     (array(np.ones(3)), "image 0 is no encoded image: an array of f8 instead of u1"),
     (array(np.ones((2, 2, 3), np.uint8)), "image 0 is no encoded image: an array of 12 bytes that do not fit its"),
     (b"cnumpy\nndarray\n)R2\x86]\x88a\x86.", "image 0 is no encoded image: an array that is not complete"),

@@ -2,33 +2,37 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.pictures import encode, exif, picture, with_exif, write
 from tf_facenet.data import check, load
 from tf_facenet.data.faces import Faces
 
 JPEG, PNG = encode(picture(), "JPEG"), encode(picture())
+TRANSPARENT = encode(np.dstack([picture(), np.full((30, 40), 254, np.uint8)]), "WEBP", "RGBA")
 BAD = {  # name → (content, reason)
     "empty.jpg": (b"", "empty file"),
-    "text.jpg": (b"hello, world", "not a JPEG, PNG, BMP, GIF or WebP image (starts with "
-                                  "b'hello, w')"),
+    "text.jpg": (b"hello, world", "not a JPEG, PNG, BMP, GIF, WebP, TIFF, PGM or PPM image (starts with b'hello, w')"),
     "cut.jpg": (JPEG[:-100], "truncated or corrupt JPEG"),
     "cut.png": (PNG[:-100], "truncated or corrupt PNG"),
     "cut.bmp": (encode(picture(), "BMP")[:-9], "truncated or corrupt BMP"),
     "cut.gif": (encode(picture(), "GIF")[:-100], "truncated or corrupt GIF"),
     "cut.webp": (encode(picture(), "WEBP")[:-50], "truncated or corrupt WebP"),
     "cut_in_the_header.png": (PNG[:20], "truncated or corrupt PNG"),
-    "palette.bmp": (encode(picture(), "BMP", "P"), "BMP with a palette"),
+    "cut.pgm": (encode(picture(), "PPM", "L")[:-50], "truncated or corrupt PGM"),
     "bomb.png": (PNG[:16] + b"\0\0\xea\x60\0\0\xea\x60" + PNG[24:],
                  "image of 60000x60000 pixels, more than 100,000,000"),
-    "scan.tif": (b"II*\0abcdefgh", "not a JPEG, PNG, BMP, GIF or WebP image (starts with "
-                                   "b'II*\\x00abcd')"),
+    "bomb.pgm": (b"P5 60000 60000 255\n", "image of 60000x60000 pixels, more than 100,000,000"),
+    "scan.tif": (b"II*\0abcdefgh", "truncated or corrupt TIFF"),
 }
 GOOD = {"1.jpg": JPEG, "2.png": PNG, "3.gif": encode(picture(), "GIF"),
         "4.webp": encode(picture(), "WEBP"), "5.bmp": encode(picture(), "BMP"),
         "png.jpg": PNG, "cmyk.jpg": encode(picture(), "JPEG", "CMYK"),
         "grey.bmp": encode(picture(), "BMP", "L"), "turned.jpg": with_exif(JPEG, exif(6)),
-        "odd_exif.jpg": with_exif(JPEG, exif(6)[:14]), "unknown": JPEG}
+        "odd_exif.jpg": with_exif(JPEG, exif(6)[:14]), "unknown": JPEG,
+        "palette.bmp": encode(picture(), "BMP", "P"), "orl.pgm": encode(picture(), "PPM", "L"),
+        "scan.tiff": encode(picture(), "TIFF"), "transparent.webp": TRANSPARENT,
+        "moving.webp": encode(picture(), "WEBP", save_all=True, append_images=[Image.fromarray(picture(seed=9))])}
 
 
 def test_good_and_bad_files(tmp_path):

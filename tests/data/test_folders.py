@@ -8,7 +8,7 @@ import pytest
 from tests.pictures import encode, picture, write
 from tests.process import python
 from tf_facenet import data
-from tf_facenet.data.folders import read_folder
+from tf_facenet.data.folders import image_files, read_folder
 
 PNG, JPEG = encode(picture()), encode(picture(), "JPEG")
 
@@ -40,7 +40,45 @@ def test_foreign_files_are_counted_and_left_out(tmp_path, caplog):
         faces = read_folder(tmp_path)
     assert [path for _, path in relative(faces, tmp_path)] == [
         "a/1.jpg", "a/UPPER.JPG", "a/no_suffix", "a/photo.dat"]
-    assert "4 files that are no images are ignored" in caplog.text
+    assert caplog.messages == [f"{tmp_path}: not read: 1 file without an ending, 1 .csv file, 1 .db file, 1 .txt file"]
+    assert caplog.records[0].levelname == "INFO"
+
+
+def test_pictures_that_are_not_read_are_counted_by_their_endings(tmp_path, caplog):
+    heic = b"\0\0\0\x18ftypheic"
+    write(tmp_path, {f"{name}/{number}.HEIC": heic for name in "ab" for number in range(20)} | {
+        "a/1.jpg": JPEG, "a/2.avif": heic, "b/in_truth_a_jpeg.heic": JPEG, **{f"b/{n}.txt": b"x" for n in range(50)}})
+    faces = read_folder(tmp_path)
+    assert [path for _, path in relative(faces, tmp_path)] == ["a/1.jpg", "b/in_truth_a_jpeg.heic"]
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", f"{tmp_path}: not read: 40 .heic files, 1 .avif file, 50 .txt files")]
+    caplog.clear()
+    assert len(image_files(tmp_path)) == 2
+    assert "40 .heic files" in caplog.text
+    (tmp_path / "a" / "1.jpg").unlink()
+    with pytest.raises(ValueError, match=r"has no images \(20 .heic files, 1 .avif file\)\. Expected JPEG, PNG, BMP"):
+        image_files(tmp_path / "a")
+
+
+def test_at_most_five_endings_are_named(tmp_path, caplog):
+    write(tmp_path, {f"a/{letter}.x{letter}": b"" for letter in "abcdefgh"} | {"a/1.jpg": JPEG})
+    with caplog.at_level(logging.INFO):
+        read_folder(tmp_path)
+    assert caplog.messages[0].endswith("not read: 1 .xa file, 1 .xb file, 1 .xc file, 1 .xd file, 1 .xe file, 3 others")
+
+
+def test_photographs_beside_the_folders_are_counted_in_one_warning(tmp_path, caplog):
+    write(tmp_path, {"a/1.jpg": JPEG, "loose.jpg": JPEG, "later.png": PNG, "scan": JPEG, ".hidden.jpg": JPEG,
+                     "pairs.txt": b"10 300"})
+    assert len(read_folder(tmp_path)) == 1
+    assert caplog.messages == [f"{tmp_path}: 3 photographs beside the folders of people are not read, such as "
+                               "'later.png'; each belongs into a person's folder"]
+
+
+def test_scans_and_old_databases_are_images(tmp_path):
+    write(tmp_path, {"a/1.tif": encode(picture(), "TIFF"), "a/2.PGM": encode(picture(), "PPM", "L"),
+                     "a/no_suffix": encode(picture(), "PPM")})
+    assert len(read_folder(tmp_path)) == 3
 
 
 def test_what_claims_to_be_an_image_is_kept_for_the_check(tmp_path):
@@ -95,7 +133,7 @@ def test_what_is_no_folder_of_people(tmp_path):
         read_folder(tmp_path / "file.jpg")
     with pytest.raises(ValueError, match="flat' has no sub-folders. Expected one sub-folder for"):
         read_folder(tmp_path / "flat")
-    with pytest.raises(ValueError, match=r"bare' has 1 sub-folders but no image in any \(1 other"):
+    with pytest.raises(ValueError, match=r"bare' has 1 sub-folders but no image in any \(1 .txt file"):
         read_folder(tmp_path / "bare")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.pictures import encode, picture
+from tests.pictures import encode, picture, pillow
 from tf_facenet.data import in_order
 from tf_facenet.data.in_order import evaluation_batches
 
@@ -49,7 +49,7 @@ def test_paths_bytes_and_both(tmp_path):
 
 def test_sets_of_one_size_share_a_function():
     """Another set costs no new graph: tracing one takes longer than reading a hundred images."""
-    load = in_order._loader(SIZE, in_order.Augmentation(), frozenset([False]))
+    load = in_order._loader(SIZE, in_order.Augmentation())
     for count in (4, 5, 9):
         read(CONTENTS[:count], 3, SIZE)
     assert load.experimental_get_tracing_count() == 1
@@ -76,10 +76,25 @@ def test_what_cannot_be_read_is_named(tmp_path):
     paths = write(tmp_path)
     (tmp_path / "4.png").unlink()
     (tmp_path / "7.png").write_bytes(CONTENTS[7][:-30])
-    with pytest.raises(OSError, match=r"Images that cannot be read: \S+4\.png, \S+7\.png. Replace or remove them"):
+    with pytest.raises(OSError, match=r"^Images that cannot be read: \S+4\.png \(cannot be read: No such file or "
+                                      r"directory\), \S+7\.png \(truncated or corrupt PNG\)\. Replace or remove them"):
         read(paths, 10, 9)
-    with pytest.raises(OSError, match=r"cannot be read: \(image 1 in memory\)"):
+    with pytest.raises(OSError, match=r"cannot be read: \(image 1 in memory\) \(not a JPEG"):
         read([CONTENTS[0], b"hello"], 10, 9)
+
+
+def test_what_claims_to_be_huge_is_not_decoded():
+    huge = CONTENTS[0][:16] + b"\0\0\x4e\x20\0\0\x4e\x20" + CONTENTS[0][24:]
+    with pytest.raises(OSError, match=r"\(image 1 in memory\) \(image of 20000x20000 pixels, more than 100,000,000\)"):
+        read([CONTENTS[0], huge], 10, 9)
+
+
+def test_files_of_cameras_scanners_and_old_databases():
+    kinds = [encode(PICTURES[0], "PPM"), encode(PICTURES[1], "TIFF"), encode(PICTURES[2], "BMP", "P"),
+             encode(np.dstack([PICTURES[3], PICTURES[3][..., 0]]), "WEBP", "RGBA", lossless=True, exact=True)]
+    pixels = read(kinds, 2, SIZE)
+    np.testing.assert_array_equal(pixels[[0, 1, 3]], PICTURES[[0, 1, 3]])
+    np.testing.assert_array_equal(pixels[2], pillow(kinds[2]))
 
 
 def test_what_makes_no_batches():

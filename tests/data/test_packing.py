@@ -74,19 +74,21 @@ def test_merging_keeps_people_apart_or_joins_those_of_equal_names(tmp_path):
                                                "eve/00000004.png"]
     write(tmp_path / "three", {"ann/1.gif": FILES["a\nb\t/1\n.gif"]})
     together = f"{tmp_path / 'two'}:{tmp_path / 'three'}"
-    assert packing.merge([tmp_path / "rec", together], tmp_path / "joined", dedupe=True,
+    assert packing.merge([tmp_path / "rec", together], tmp_path / "all", dedupe=True,
                          quiet=True).names == ["ann", "bob", "eve"]
     (tmp_path / "rec" / "names.txt").unlink()
     with pytest.raises(ValueError, match=r"--dedupe needs the names of people, and .*train\.rec has no names\.txt"):
-        packing.merge([f"{tmp_path / 'two'}:{tmp_path / 'rec' / 'train.rec'}"], tmp_path / "joined", dedupe=True,
+        packing.merge([f"{tmp_path / 'two'}:{tmp_path / 'rec' / 'train.rec'}"], tmp_path / "none", dedupe=True,
                       quiet=True)
 
 
-def test_an_older_list_of_paths_goes(tmp_path):
-    write(tmp_path / "in", {"a/1.jpg": JPEG})
-    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
-    packing.merge([tmp_path / "in"], tmp_path / "rec", quiet=True)
-    assert not (tmp_path / "rec" / "train.lst").exists()
+@pytest.mark.parametrize("name", ["train.rec", "train.idx", "train.lst", "names.txt", "property"])
+def test_no_file_of_another_set_is_replaced(tmp_path, name):
+    write(tmp_path, {"in/a/1.jpg": JPEG, f"rec/{name}": b"somebody's"})
+    with pytest.raises(FileExistsError, match=f"rec' has {name} already. Name a new folder"):
+        packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    assert [item.name for item in (tmp_path / "rec").iterdir()] == [name]
+    assert (tmp_path / "rec" / name).read_bytes() == b"somebody's"
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_names_that_are_none_for_folders(packed, name):
 
 
 def test_unpacking_replaces_nothing(packed):
-    with pytest.raises(FileExistsError, match="in' is not empty. Name a new one"):
+    with pytest.raises(FileExistsError, match="in' is not empty: it holds a/1.jpg, b/1.jpg, b/2.png"):
         packing.unpack(packed, packed.parent / "in", quiet=True)
     with pytest.raises(FileNotFoundError, match=r"no record file .*in'\. Expected a file \*\.rec or the folder"):
         packing.unpack(packed.parent / "in", packed.parent / "out", quiet=True)
@@ -179,9 +181,11 @@ def test_faults_of_the_structure(packed):
 def test_faults_of_images(packed):
     write(packed.parent / "in", {"b/0.jpg": JPEG[:-60], "b/3.jpg": b"text",
                                  "c/bomb.png": PNG[:16] + struct.pack(">II", 100_000, 100_000) + PNG[24:]})
+    packed = packed.with_name("bad")
     packing.pack(packed.parent / "in", packed, quiet=True)
     faults = inspection.faults(str(packed / "train.rec"), quiet=True)
     assert [why for _, why in faults] == [
-        "truncated or corrupt JPEG", "not a JPEG, PNG, BMP, GIF or WebP image (starts with b'text')",
+        "truncated or corrupt JPEG", "not a JPEG, PNG, BMP, GIF, WebP, TIFF, PGM or PPM image (starts "
+                                        "with b'text')",
         "image of 100000x100000 pixels, more than 100,000,000", "has no readable image"]
     assert all(what.startswith(f"{packed}/train.rec@") for what, _ in faults[:3])

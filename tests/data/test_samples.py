@@ -44,7 +44,7 @@ def test_elements_are_paths_references_or_bytes(mixed, tmp_path):
     assert elements[6] == f"{tmp_path}/6.png"
     assert [read(element) for element in elements] == [encode(image) for image in PICTURES]
     assert Samples.of(elements).tolist() == elements
-    assert mixed.are_paths.tolist() == [False] * 6 + [True] * 2 + [False]
+    assert mixed.contents([5, 0, 8]) == [encode(PICTURES[row]) for row in (5, 0, 8)]
 
 
 @pytest.mark.parametrize("which", [

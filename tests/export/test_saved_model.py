@@ -1,5 +1,6 @@
 import io
 import json
+import struct
 
 import keras
 import numpy as np
@@ -9,6 +10,9 @@ from PIL import Image
 
 from tests import process, tiny
 from tests.export.expected import METADATA, assert_equal, outputs
+from tests.pictures import encode, exif_in_odd_places, exif_in_wrong_places, picture
+from tf_facenet.data import images
+from tf_facenet.export import file_headers
 from tf_facenet.export import saved_model as exporter
 from tf_facenet.export.saved_model import SIGNATURES
 from tf_facenet.inference.embedder import Embedder
@@ -48,6 +52,82 @@ def test_files_are_turned_upright(model, exported, pixels):
     encoded = tf.constant([file.getvalue()])
     result = tf.saved_model.load(exported).signatures["jpeg"](encoded=encoded)
     assert_equal(result, outputs(model, pixels[:1]))
+
+
+def read_in_graph(*contents):
+    """For each file what the signature makes of it: an array, or None."""
+    pixels = tf.function(file_headers.pixels, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+    def one(content):
+        try:
+            return pixels(content).numpy()
+        except tf.errors.InvalidArgumentError:
+            return None
+
+    return [one(content) for content in contents]
+
+
+def read_in_python(content):
+    try:
+        return images.pixels(content)
+    except ValueError:
+        return None
+
+
+def claiming(png, height, width):
+    return png[:16] + struct.pack(">II", width, height) + png[24:]
+
+
+def files():
+    """Name → file of all that the signature reads or leaves out as Python does."""
+    image, later = picture(), Image.fromarray(picture(seed=9))
+    png, jpeg = encode(image), encode(image, "JPEG")
+    moving = encode(image, "GIF", save_all=True, append_images=[later])
+    turned = {f"{name}, {orientation} {order}": file for orientation in range(1, 9) for order in "<>"
+              for name, file in exif_in_odd_places(image, orientation, order).items()
+              if orientation == 6 or name == "JPEG, XMP before"}
+    return turned | exif_in_wrong_places(image) | {
+        "PNG": png, "16 bits": encode(image[..., 0], "PNG", "I;16"), "RGBA": encode(image, "PNG", "RGBA"),
+        "BMP": encode(image, "BMP"), "BMP, grey": encode(image, "BMP", "L"), "BMP, RGBA": encode(image, "BMP", "RGBA"),
+        "GIF": encode(image, "GIF"), "GIF, moving": moving, "GIF, its end is missing": moving[:-20],
+        "GIF, cut": encode(image, "GIF")[:-20], "WebP": encode(image, "WEBP"),
+        "WebP, lossless": encode(image, "WEBP", lossless=True),
+        "WebP, transparent": encode(np.dstack([image, image[..., 0]]), "WEBP", "RGBA", lossless=True),
+        "WebP, transparent and lossy": encode(np.dstack([image, image[..., 0]]), "WEBP", "RGBA"),
+        "JPEG, cut": jpeg[:-50], "JPEG, cut in the header": jpeg[:100], "PNG, cut": png[:-50], "nothing": b"",
+        "text": b"hello", "zeros": bytes(100), "huge": claiming(png, 20_000, 20_000),
+        "very huge": claiming(png, 2**31 - 1, 2**31 - 1), "flat": claiming(png, 0, 40),
+    }
+
+
+def test_files_are_read_as_in_python():
+    """Two readers, one answer: the exported one has no Python to call."""
+    named = files()
+    for name, found in zip(named, read_in_graph(*named.values()), strict=True):
+        expected = read_in_python(named[name])
+        assert (found is None) == (expected is None), name
+        np.testing.assert_array_equal(found, expected, name)
+
+
+def test_files_that_only_python_reads():
+    moving = encode(picture(), "WEBP", save_all=True, append_images=[Image.fromarray(picture(seed=9))])
+    others = [encode(picture(), "TIFF"), encode(picture(), "PPM"), encode(picture(), "BMP", "P"), moving]
+    assert all(read_in_python(content) is not None for content in others)
+    assert read_in_graph(*others) == [None] * 4
+
+
+def test_a_bad_file_concerns_its_own_row(model, exported, pixels):
+    good = [encode(image) for image in pixels[:2]]
+    bad = [claiming(good[0], 20_000, 20_000), good[0][:-30], b"", b"hello"]
+    jpeg = tf.saved_model.load(exported).signatures["jpeg"]
+    result = jpeg(encoded=tf.constant([bad[0], good[0], *bad[1:], good[1]]))
+    assert result["ok"].numpy().tolist() == [False, True, False, False, False, True]
+    assert_equal({name: result[name].numpy()[[1, 5]] for name in ("embeddings", "norm")}, outputs(model, pixels[:2]))
+    assert not np.any(result["embeddings"].numpy()[[0, 2, 3, 4]])
+    assert not np.any(result["norm"].numpy()[[0, 2, 3, 4]])
+    alone = jpeg(encoded=tf.constant(bad))
+    assert not np.any(alone["ok"])
+    assert not np.any(alone["embeddings"])
 
 
 def test_a_zero_feature_has_a_finite_embedding(tmp_path, pixels, export):
@@ -141,8 +221,8 @@ def test_other_folders_and_files_are_not_touched(model, tmp_path, export):
 
 def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch, export):
     export(model, {"template": "good"}, tmp_path / "m")
-    decode = exporter.images.decode
-    monkeypatch.setattr(exporter.images, "decode", lambda encoded: decode(encoded) // 2)
+    decode = file_headers.pixels
+    monkeypatch.setattr(file_headers, "pixels", lambda encoded: decode(encoded) // 2)
     with pytest.raises(ValueError, match=r"SavedModel differ from the network by .*; expected at most 0\.0001\."):
         export(model, {}, tmp_path / "m")
     assert Embedder.load(tmp_path / "m").metadata["template"] == "good"

@@ -31,8 +31,14 @@ def test_formats_that_cannot_be(arguments, message):
         package.format_of(*arguments)
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.pb"])
+@pytest.mark.parametrize("name", ["20261201-120000", "face/1", "face-1.0", "face.v2"])
+def test_names_without_an_ending_are_folders(name):
+    assert package.format_of(name) == "saved_model"
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.pb", "m.mlpackage", "m.engine", "m.pt2"])
 def test_endings_of_other_networks(name):
+    """Core ML's .mlpackage is a folder, too, and would look right."""
     assert package.format_of("m.ONNX") == "onnx"
     with pytest.raises(ValueError, match=f"export to '{name}', since .{name[2:]} is no format's ending; expected"):
         package.format_of(name)

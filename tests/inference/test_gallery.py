@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from tests import galleries
 from tf_facenet.inference import gallery as gallery_module
-from tf_facenet.inference.gallery import DESCRIPTION, Gallery
+from tf_facenet.inference.gallery import Gallery
+from tf_facenet.inference.gallery_files import ARRAYS, DESCRIPTION
 
 
 def unit(rows):
@@ -91,11 +93,124 @@ def test_people_are_added_without_training():
     assert grown.identify(rows[-1:], 0.5)[0] == ["person 4"]
 
 
-def test_faces_that_it_has_already():
+def test_faces_that_it_has_already_are_not_added_again(tmp_path):
     rows, names = people(count=5)
-    gallery = Gallery(rows[:100], names[:100])
-    assert gallery.has(rows, names).tolist() == [True] * 100 + [False] * 25
-    assert not gallery.has(rows[:3], ["somebody else"] * 3).any()
+    Gallery(rows[:100], names[:100]).save(tmp_path)
+    for new, name, expected in ((rows, names, [False] * 100 + [True] * 25), (rows, names, [False] * 125),
+                                (rows[:3], ["somebody else"] * 3, [True] * 3)):
+        assert Gallery.add(tmp_path, new, name)[1].tolist() == expected
+    assert Gallery.load(tmp_path).names == [*names, *["somebody else"] * 3]
+
+
+def test_one_photograph_under_two_names_is_added_once_a_name(tmp_path):
+    """Also where the nearest row, of two that are equal, is the other name's; and copies of one run."""
+    face = np.eye(1, 3)
+    for added in ([True, True, False], [False] * 3):
+        gallery, new = Gallery.add(tmp_path / "g", np.repeat(face, 3, axis=0), ["ann", "beth", "ann"])
+        assert (new.tolist(), gallery.names) == (added, ["ann", "beth"])
+
+
+def test_nothing_is_written_if_nobody_is_new(tmp_path):
+    Gallery.add(tmp_path, np.eye(2), ["a", "b"])
+    before = {item.name: item.stat().st_mtime_ns for item in tmp_path.iterdir()}
+    Gallery.add(tmp_path, np.eye(2), ["a", "b"])
+    assert {item.name: item.stat().st_mtime_ns for item in tmp_path.iterdir()} == before
+
+
+def test_other_files_stay_and_older_versions_go(tmp_path):
+    (tmp_path / "notes.txt").write_text("theirs")
+    for number in range(3):
+        Gallery.add(tmp_path, np.eye(3)[number:number + 1], [str(number)])
+        (tmp_path / "rows-0123456789ab.npy").touch()  # of a writer that was killed
+    (tmp_path / "rows-0123456789ab.npy").unlink()
+    assert len(list(tmp_path.iterdir())) == len(ARRAYS) + len(["gallery.json", "gallery.lock", "notes.txt"])
+
+
+def test_galleries_without_versions_are_read_and_extended(tmp_path):
+    """As this package wrote them at first."""
+    folder = tmp_path / "gallery"
+    Gallery(np.eye(2, 3), ["a", "b"], "m").save(folder)
+    for name in ARRAYS:
+        file_of(folder, name).rename(folder / f"{name}.npy")
+    (folder / DESCRIPTION).write_text(json.dumps({"model_id": "m", "names": ["a", "b"]}))
+    assert Gallery.load(folder).names == ["a", "b"]
+    assert Gallery.add(folder, np.eye(3)[2:], ["c"], "m")[0].names == ["a", "b", "c"]
+    assert not (folder / "rows.npy").exists()
+
+
+def test_a_version_that_is_mapped_can_be_read_on(tmp_path):
+    Gallery(np.eye(3), ["a", "b", "c"]).save(tmp_path)
+    old = Gallery.load(tmp_path)
+    Gallery(np.eye(3)[::-1], ["x", "y", "z"]).save(tmp_path)
+    np.testing.assert_array_equal(old.rows, np.eye(3))
+    assert old.identify(np.eye(3)[:1], 0.5)[0] == ["a"]
+
+
+def test_a_writer_that_fails_leaves_the_version_before(tmp_path, monkeypatch):
+    Gallery(np.eye(3), ["a", "b", "c"]).save(tmp_path)
+    before = sorted(item.name for item in tmp_path.iterdir())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for place in ("save", None):
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "save", full) if place else patch.setattr(json, "dumps", lambda *_, **__: 3)
+            with pytest.raises((OSError, TypeError)):
+                Gallery(np.eye(3), ["x", "y", "z"]).save(tmp_path)
+        assert sorted(item.name for item in tmp_path.iterdir()) == before
+        assert Gallery.load(tmp_path).names == ["a", "b", "c"]
+
+
+def test_writers_and_readers_at_once(tmp_path):
+    """Nobody is lost, no face has another's name, no reader fails; `make torture` does it for a minute."""
+    galleries.check(tmp_path / "gallery", writers=3, readers=2, count=8)
+
+
+@pytest.mark.parametrize("small", [0, 10**6])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_query_that_is_no_number(bad, small, monkeypatch):
+    monkeypatch.setattr(gallery_module, "SMALL", small)
+    with pytest.raises(ValueError, match="Row 1 of the 2 embeddings has a number that is NaN or infinite"):
+        Gallery(np.eye(3), ["a", "b", "c"]).search([[1, 0, 0], [0, bad, 1]])
+
+
+def test_products_are_made_in_blocks(monkeypatch):
+    """Of 1,000 rows by 50 queries at most 4,000 products are in memory, and what is found is the same."""
+    rows, names = people()
+    expected = Gallery(rows, names).search(rows[::20], 3)
+    monkeypatch.setattr(gallery_module, "BLOCK", 4000)
+    shapes = []
+
+    class Rows:
+        shape = rows.shape
+
+        @property
+        def T(self):  # noqa: N802  (NumPy's name)
+            return self
+
+        def __rmatmul__(self, queries):
+            shapes.append(len(queries))
+            return np.asarray(queries) @ rows.T
+
+        __array_ufunc__ = None
+
+    gallery = Gallery(rows, names)
+    gallery.rows = Rows()
+    for found, whole in zip(gallery.search(rows[::20], 3), expected, strict=True):
+        np.testing.assert_array_equal(found, whole)
+    assert max(shapes) == 4
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_equal_rows_come_in_their_order(k):
+    gallery = Gallery(np.repeat(np.eye(2), 4, axis=0), list("aaaabbbb"))
+    assert gallery.search([[0, 1]], k)[1].tolist() == [[4, 5, 6][:k]]
+
+
+def file_of(folder, name):
+    """The file of an array, whatever the version."""
+    return next(folder.glob(f"{name}-*.npy"))
 
 
 def test_saved_and_loaded(tmp_path):
@@ -134,10 +249,11 @@ def test_damaged_files(tmp_path):
         Gallery.load(tmp_path)
     folder = tmp_path / "gallery"
     Gallery(np.eye(3), ["a", "b", "c"]).save(folder)
-    (folder / DESCRIPTION).write_text(json.dumps({"model_id": "", "names": ["a"]}))
+    description = json.loads((folder / DESCRIPTION).read_text())
+    (folder / DESCRIPTION).write_text(json.dumps({**description, "names": ["a"]}))
     with pytest.raises(ValueError, match="has another kind or number of values"):
         Gallery.load(folder)
-    (folder / "codes.npy").write_bytes(b"\x93NUMPY")
+    file_of(folder, "codes").write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match="is damaged"):
         Gallery.load(folder)
     Gallery(np.eye(3), ["a", "b", "c"]).save(folder)
@@ -147,19 +263,24 @@ def test_damaged_files(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "content"), [
-    ("rows.npy", b""), ("rows.npy", b"\x93NUMPY\x01\0\x0a\0{'descr':\n"), ("rows.npy", np.eye(2, 3)),
-    ("rows.npy", np.zeros(2, np.float32)), ("codes.npy", np.zeros((2, 4), np.int8)), ("scales.npy", np.zeros((2, 1))),
-    ("errors.npy", np.zeros(2, complex)), (DESCRIPTION, b'{"names": 3, "model_id": ""}'), (DESCRIPTION, b"[]"),
-    (DESCRIPTION, b"[" * 100_000), (DESCRIPTION, b'{"names": ["a", 1], "model_id": ""}'), (DESCRIPTION, b"{}"),
-    (DESCRIPTION, b'{"names": ["a", "b"], "model_id": null}')])
+    ("rows", b""), ("rows", b"\x93NUMPY\x01\0\x0a\0{'descr':\n"), ("rows", np.eye(2, 3)),
+    ("rows", np.zeros(2, np.float32)), ("codes", np.zeros((2, 4), np.int8)), ("scales", np.zeros((2, 1))),
+    ("errors", np.zeros(2, complex)), (DESCRIPTION, {"names": 3}), (DESCRIPTION, b"[]"), (DESCRIPTION, b"{}"),
+    (DESCRIPTION, b"[" * 100_000), (DESCRIPTION, {"names": ["a", 1]}), (DESCRIPTION, {"model_id": None}),
+    (DESCRIPTION, {"version": "../../elsewhere"}), (DESCRIPTION, {"version": 3}),
+    (DESCRIPTION, {"version": "0123456789ab"}), (DESCRIPTION, {"more": 1})])
 def test_files_of_another_kind(name, content, tmp_path):
-    Gallery(np.eye(2, 3), ["a", "b"]).save(tmp_path / "gallery")
+    folder = tmp_path / "gallery"
+    Gallery(np.eye(2, 3), ["a", "b"]).save(folder)
+    file = folder / name if name == DESCRIPTION else file_of(folder, name)
     if isinstance(content, bytes):
-        (tmp_path / "gallery" / name).write_bytes(content)
+        file.write_bytes(content)
+    elif isinstance(content, dict):
+        file.write_text(json.dumps({**json.loads(file.read_text()), **content}))
     else:
-        np.save(tmp_path / "gallery" / name, content)
+        np.save(file, content)
     with pytest.raises(ValueError, match="gallery' is damaged.*Make it again"):
-        Gallery.load(tmp_path / "gallery")
+        Gallery.load(folder)
 
 
 @pytest.mark.filterwarnings("ignore:builtin type swig.*:DeprecationWarning", "ignore:numpy.core:DeprecationWarning")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests import galleries, tiny
 from tests.conftest import ROOT
 from tf_facenet.data import drawn
 from tf_facenet.inference.embedder import Embedder
@@ -69,3 +69,10 @@ def test_spawned_workers(model, alone, ledger, tmp_path):
         assert worker.wait() == 0
         np.testing.assert_allclose(np.load(tmp_path / f"{number}.npy"), alone, atol=1e-6)
     ledger.count("one model, many users", **{"spawned workers": len(workers)})
+
+
+@pytest.mark.torture
+def test_a_gallery_with_many_writers_and_readers(ledger, tmp_path):
+    """About a minute on two cores."""
+    loads = galleries.check(tmp_path / "gallery", writers=4, readers=4, count=250)
+    ledger.count("galleries", **{"people added by 4 processes at once": 1000, "loads by 4 others meanwhile": loads})

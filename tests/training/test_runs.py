@@ -88,7 +88,7 @@ def test_resume_of_something_else(tmp_path):
 
 def test_resume_removes_what_a_killed_writer_left(started):
     (started.checkpoints / "x").mkdir(parents=True)
-    left = [started.folder / ".tmp-0123-model.keras", started.checkpoints / ".tmp-45-c.npz"]
+    left = [started.folder / ".tmp-0123456789ab-model.keras", started.checkpoints / ".tmp-456789abcdef-c.npz"]
     for path in left:
         path.write_bytes(b"half")
     resume(started)

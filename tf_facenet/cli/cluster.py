@@ -38,12 +38,11 @@ def run(options):
 
     from tf_facenet.cli import shared
     from tf_facenet.data.folders import image_files
-    from tf_facenet.files import atomic_folder
+    from tf_facenet.files import atomic_folder, check_replaceable
     from tf_facenet.inference.clustering import NOBODY, cluster
 
     out = Path(options.out_dir)
-    if out.exists() and any(out.iterdir()):
-        raise ValueError(f"out_dir {options.out_dir!r} is not empty; name a new folder")
+    check_replaceable(out)
     files = image_files(options.data_dir)
     embedder = shared.load_embedder(options.model, options)
     threshold = _threshold(embedder, options)

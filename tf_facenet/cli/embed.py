@@ -6,6 +6,14 @@ from tf_facenet.cli.shared import FaceOptions
 from tf_facenet.config import option, positional
 from tf_facenet.terminal import say
 
+PROJECTOR = "projector_config.pbtxt"  # what TensorBoard looks for in a folder
+PROJECTOR_TEXT = """embeddings {
+  tensor_name: "faces"
+  tensor_path: "vectors.tsv"
+  metadata_path: "people.tsv"
+}
+"""
+
 
 @dataclass(kw_only=True)
 class Options(FaceOptions):
@@ -25,6 +33,8 @@ def run(options):
 
     suffix = options.output.rpartition(".")[2]
     write = lookup({"npz": _write_npz, "csv": _write_csv}, suffix, "format of --output")
+    if options.projector:
+        _check_projector(options.projector)
     from tf_facenet import data
 
     faces = data.load(options.data)
@@ -63,14 +73,29 @@ def _write_csv(path, faces, embeddings, quality):
     write_csv(path, itertools.chain([head], rows))
 
 
+def _check_projector(folder):
+    """Raise ValueError if a folder has files of these names that are not ours, such as those of a Keras callback."""
+    from pathlib import Path
+
+    config = Path(folder, PROJECTOR)
+    ours = config.is_file() and config.read_text(encoding="utf-8", errors="replace") == PROJECTOR_TEXT
+    found = [name for name in ("vectors.tsv", "people.tsv", PROJECTOR) if Path(folder, name).exists()]
+    if found and not ours:
+        raise ValueError(f"--projector {folder} has {' and '.join(found)} already, of something else. Name another "
+                         "folder")
+
+
 def _write_projector(folder, faces, embeddings):
+    from pathlib import Path
+
     import numpy as np
 
     from tf_facenet.data.lines import escaped, write_lines
-    from tf_facenet.files import atomic_folder
+    from tf_facenet.files import atomic_write
 
-    config = ('embeddings {\n  tensor_name: "faces"\n  tensor_path: "vectors.tsv"\n  metadata_path: "people.tsv"\n}\n')
-    with atomic_folder(folder) as temporary:
-        np.savetxt(temporary / "vectors.tsv", embeddings, "%.6g", "\t")
-        write_lines(temporary / "people.tsv", (escaped(faces.names[label]) for label in faces.labels))
-        (temporary / "projector_config.pbtxt").write_text(config)
+    with atomic_write(Path(folder, "vectors.tsv")) as temporary:
+        np.savetxt(temporary, embeddings, "%.6g", "\t")
+    with atomic_write(Path(folder, "people.tsv")) as temporary:
+        write_lines(temporary, (escaped(faces.names[label]) for label in faces.labels))
+    with atomic_write(Path(folder, PROJECTOR)) as temporary:
+        temporary.write_text(PROJECTOR_TEXT, encoding="utf-8")

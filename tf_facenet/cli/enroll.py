@@ -19,29 +19,23 @@ class Options(PhotographOptions):
 
 def run(options):
     """Embed and add."""
-    from pathlib import Path
-
     from tf_facenet import data
     from tf_facenet.cli import shared
-    from tf_facenet.inference import metadata
+    from tf_facenet.inference import gallery_files, metadata
     from tf_facenet.inference.gallery import Gallery
 
-    gallery, path = None, Path(options.gallery)
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        gallery = Gallery.load(options.gallery)
-        metadata.check_made_by(gallery, options.model)
+    gallery_files.check_place(options.gallery)
+    old = Gallery.load(options.gallery) if gallery_files.is_gallery(options.gallery) else None
+    if old:
+        metadata.check_made_by(old, options.model)
     faces = data.load(options.data_dir)
     embedder = shared.load_embedder(options.model, options)
-    model_id = embedder.metadata["model_id"]
-    if gallery:
-        gallery.check_model(model_id)
+    if old:
+        old.check_model(embedder.metadata["model_id"])
     faces, embeddings, _, skipped = shared.embed_unit(embedder, faces, options)
-    if gallery:
-        new = ~gallery.has(embeddings, [faces.names[label] for label in faces.labels])
-        faces, embeddings = faces.select(new), embeddings[new]
     names = [faces.names[label] for label in faces.labels]
-    gallery = gallery.with_people(embeddings, names) if gallery else Gallery(embeddings, names, model_id)
-    gallery.save(options.gallery)
+    gallery, added = Gallery.add(options.gallery, embeddings, names, embedder.metadata["model_id"])
+    faces = faces.select(added)
     say(f"Added {len(faces)} faces of {faces.num_classes} people; {options.gallery} has {len(gallery)} faces of "
         f"{len(set(gallery.names))} people")
     return skipped.tell()

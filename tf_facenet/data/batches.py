@@ -80,28 +80,22 @@ class _Loader:
 
     def __init__(self, samples, image_size, augmentation):
         self.references = Samples.of(samples)
-        are_paths = self.references.are_paths
-        self.are_paths, self.kinds = _constant(are_paths), frozenset(are_paths.tolist())
-        # Without record files the graph can do it all.
-        self.samples = None if self.references.files else _constant(self.references.sources(np.arange(len(samples))))
         self.image_size, self.augmentation = image_size, augmentation
 
     def __call__(self, rows, draws):
         """Pixels of the images int64 [B] that can be read and their places among the rows, see `loading.load`."""
-        return loading.load(self._sources(rows), tf.gather(self.are_paths, rows), draws, self.image_size,
-                            self.augmentation, self.kinds)
+        encoded, orientations = tf.numpy_function(self._plain, [rows], [tf.string, tf.int32])
+        return loading.load(tf.ensure_shape(encoded, rows.shape), tf.ensure_shape(orientations, rows.shape), draws,
+                            self.image_size, self.augmentation)
+
+    def _plain(self, rows):
+        return images.plain_or_reason(self.references.contents(rows))[:2]
 
     def names_of_lost(self, rows, places):
         """Paths of the rows whose places are missing."""
         places = tf.sets.difference(tf.range(tf.size(rows, tf.int64))[tf.newaxis],
                                     places[tf.newaxis]).values
         return tf.numpy_function(self.references.names, [tf.gather(rows, places)], tf.string)
-
-    def _sources(self, rows):
-        """Paths of files, and what images that are no files contain: [B] string."""
-        if self.samples is not None:
-            return tf.gather(self.samples, rows)
-        return tf.ensure_shape(tf.numpy_function(self.references.sources, [rows], tf.string), rows.shape)
 
 
 def _shuffled(count, batch_size, seed, start):

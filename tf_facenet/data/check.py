@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet import environment
-from tf_facenet.data import headers, images, samples
+from tf_facenet.data import headers, images
 from tf_facenet.data.lines import escaped, write_lines
+from tf_facenet.data.samples import Samples
 from tf_facenet.files import atomic_write
 
 _CHUNK = 32  # images that one call of a thread reads: their files are in memory together
@@ -62,7 +63,7 @@ def in_parts(faces, measured, num_threads=None, of_file=len):
 
 
 def measuring(measure):
-    """A function of encoded images [n] that measures those that can be decoded.
+    """A function of images [n] as `images.plain` gives them that measures those that can be decoded.
 
     Args:
         measure: from pixels [h, w, 3] to a tensor of fixed shape, in the graph.
@@ -71,8 +72,8 @@ def measuring(measure):
         Function that gives ``(places, results)`` as `images.map_readable` does.
     """
     return tf.function(
-        lambda encoded: images.map_readable(lambda one: measure(images.decode(one)), encoded),
-        input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+        lambda *plain: images.map_readable(lambda *one: measure(images.decode(*one)), *plain),
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)], autograph=False)
 
 
 def sort_out(faces, reasons):
@@ -86,7 +87,7 @@ def sort_out(faces, reasons):
     if not good.any():
         first = f", the first: {bad[0][0]} ({bad[0][1]})" if bad else ""
         raise ValueError(f"None of the {len(faces)} images can be read{first}. "
-                         "Expected JPEG, PNG, BMP, GIF or WebP images.")
+                         f"Expected {headers.FORMATS} images.")
     return good, bad
 
 
@@ -101,22 +102,12 @@ def write_bad_files(path, bad):
 
 
 def _examine(chunk, measured, of_file):
-    reasons, contents = [None] * len(chunk), {}
-    for place, sample in enumerate(chunk):
-        try:
-            contents[place] = samples.read(sample)
-            reasons[place] = headers.fault(contents[place])
-        except OSError as error:
-            reasons[place] = f"cannot be read: {error.strerror}"
-        except ValueError as error:
-            reasons[place] = str(error)
-    # A header can be so bad that decoding must not be tried.
-    promising = [place for place, reason in enumerate(reasons) if reason is None]
-    encoded = tf.constant([contents[place] for place in promising], tf.string)
-    decoded, results = (tensor.numpy() for tensor in measured(encoded))
-    for place in np.delete(promising, decoded).astype(int):
-        reasons[place] = f"truncated or corrupt {headers.image_format(contents[place])}"
-    return reasons, [of_file(contents[promising[place]]) for place in decoded], results
+    contents = Samples.of(chunk).contents(slice(None))
+    encoded, orientations, reasons = images.plain_or_reason(contents)
+    decoded, results = (tensor.numpy() for tensor in measured(encoded, orientations))
+    for place in np.setdiff1d(np.arange(len(chunk)), decoded):
+        reasons[place] = reasons[place] or images.damaged(contents[place])
+    return reasons, [of_file(contents[place]) for place in decoded], results
 
 
 # A pixel is asked for, since TensorFlow leaves out operations whose results nobody wants.

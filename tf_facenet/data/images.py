@@ -1,27 +1,25 @@
-"""Images: from the bytes of files to the pixels that a network gets. All in the graph.
+"""Images: from the bytes of files to the pixels that a network gets.
 
 The steps and their order are davidsandberg/facenet's (src/facenet.py `create_input_pipeline`;
 MIT): decode, rotate, crop, flip. Deliberate differences: images are turned as their EXIF
 orientation says, an image that is smaller than a random crop is padded instead of stopping the
 queue, and rotation interpolates bilinearly, not bicubically. Standardisation is the network's
 first layer.
+
+`plain` looks at the bytes before anything is decoded, and gives what `decode` takes; the steps after it are TensorFlow
+operations, for use in a graph, too.
 """
 
 import math
 
+import cv2
+import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import headers, samples
 
-# EXIF data begins with a TIFF header: in JPEG after "Exif\0\0" in the first 256 bytes; in PNG after "eXIf", perhaps
-# behind a colour profile; in WebP near the end of the file, if a bit of its header says so (RFC 9649). Only so many
-# bytes at the start or the end are searched for it, and for the orientation.
-_EXIF_BYTES = 4096
-_TIFF = r"(II\*\x00|MM\x00\*)"
-_EXIF = (r"(\C{0,246}Exif\x00\x00" + _TIFF + r"|\CPNG\C*eXIf" + _TIFF
-         + r"|RIFF\C{4}WEBPVP8X\C{4}[\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f])\C*")
-_ORIENTATION_TAG = 0x0112
-_MAX_TAGS = 64
+_BY_TENSORFLOW = frozenset(("JPEG", "PNG", "GIF"))  # OpenCV reads the others, and more kinds of them
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def height_width(image_size):
@@ -29,25 +27,66 @@ def height_width(image_size):
     return (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
 
 
-def decode(encoded):
-    """Pixels of an encoded image, upright.
+def plain(content):
+    """What `decode` takes, from the bytes of an image file.
 
     Args:
-        encoded: scalar string, a JPEG, PNG, BMP (without palette), GIF (its first frame) or WebP
-            file. Grey, CMYK, 16-bit and transparent images become RGB; the EXIF orientation of
-            JPEG, PNG and WebP is applied.
+        content: a JPEG, PNG, BMP, GIF (its first frame), WebP (the same), TIFF (its first page), PBM, PGM or PPM file.
+
+    Returns:
+        ``(encoded, orientation)``: bytes of a JPEG, PNG, GIF or 24-bit BMP file, and how it must be turned, 1 to 8.
+
+    Raises:
+        ValueError: it is none of these, or damaged, or claims to be huge.
+    """
+    kind, _, _, orientation = headers.read(content)
+    if kind == "GIF":
+        return headers.first_frame(content), orientation
+    return content if kind in _BY_TENSORFLOW else _as_bmp(content, kind), orientation
+
+
+def plain_or_reason(contents):
+    """`plain` for some images, of which some may be bad.
+
+    Args:
+        contents: n images, each bytes, or a str that says why there are none.
+
+    Returns:
+        ``(encoded, orientations, reasons)``: [n] object, each bytes, those of bad images empty; int32 [n]; and n
+        reasons, each None or a str.
+    """
+    encoded, orientations = np.full(len(contents), b"", object), np.ones(len(contents), np.int32)
+    reasons = [content if isinstance(content, str) else None for content in contents]
+    for place, content in enumerate(contents):
+        if reasons[place] is None:
+            try:
+                encoded[place], orientations[place] = plain(content)
+            except ValueError as error:
+                reasons[place] = str(error)
+    return encoded, orientations, reasons
+
+
+def damaged(content):
+    """Why an image cannot be decoded although its header is good."""
+    return f"truncated or corrupt {headers.image_format(content)}"
+
+
+def decode(encoded, orientation):
+    """Pixels of an encoded image, upright, in TensorFlow operations.
+
+    Args:
+        encoded: scalar string, as `plain` gives it. Grey, CMYK, 16-bit and transparent images become RGB.
+        orientation: scalar int32, 1 to 8.
 
     Returns:
         uint8 [h, w, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: it is none of these, or damaged.
+        tf.errors.InvalidArgumentError: it is damaged.
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
-    start = tf.strings.substr(encoded, 0, _EXIF_BYTES)
-    return tf.cond(tf.strings.regex_full_match(start, _EXIF),
-                   lambda: _upright(image, encoded), lambda: image)
+    return tf.cond(orientation > 1, lambda: upright(image, orientation), lambda: image)
 
 
 def read(sample):
@@ -66,18 +105,35 @@ def read(sample):
 def encoded(sample):
     """Bytes of an image whose header promises that it may be decoded; see `read`."""
     content = samples.read(sample)
-    fault = headers.fault(content)
-    if fault:
-        raise ValueError(fault)
+    headers.read(content)
     return content
 
 
 def pixels(content):
     """Pixels of an encoded image; see `read`."""
     try:
-        return decode(content).numpy()
+        return decode(*plain(content)).numpy()
     except tf.errors.InvalidArgumentError:
-        raise ValueError(f"truncated or corrupt {headers.image_format(content)}") from None
+        raise ValueError(damaged(content)) from None
+
+
+def _as_bmp(content, kind):
+    """An image as OpenCV reads it, as a BMP file, which costs no more than copying the pixels."""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED)
+    if image is None:
+        raise ValueError(damaged(content))
+    if kind in ("PGM", "PPM"):
+        image = _scaled(image, headers.maximum(content), content[:2] in (b"P2", b"P3"))
+    elif image.dtype == np.uint16:
+        image = image >> 8  # as libpng does it
+    return cv2.imencode(".bmp", image.astype(np.uint8))[1].tobytes()
+
+
+def _scaled(image, white, is_text):
+    """Pixels 0..255 of what OpenCV reads of a PGM or PPM file: text of 8 bits is scaled, the rest is as stored."""
+    if white == 255 or (is_text and white < 255):
+        return image
+    return image >> 8 if white == 65535 else np.minimum(np.round(image * (255 / white)), 255)
 
 
 def crop(image, image_size, position=None, place=(0.5, 0.5)):
@@ -151,42 +207,14 @@ def map_readable(function, *columns):
     return results.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
 
 
-_UPRIGHT_SPEC = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.string)]
+_UPRIGHT_SPEC = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int32)]
 
 
-# Not inlined: a branch that is not taken costs time for each operation in it, here 10 us an image.
+# Not inlined: a branch that is not taken costs time for each operation in it.
 @tf.function(input_signature=_UPRIGHT_SPEC, autograph=False, experimental_attributes={"_noinline": True})
-def _upright(image, encoded):
-    """Undo the orientation that the EXIF data say: 2 mirrored, 3 upside down … (CIPA DC-008)."""
-    orientation = _orientation(encoded)
+def upright(image, orientation):
+    """Undo an orientation: 2 mirrored, 3 upside down … (CIPA DC-008)."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
     up_down = tf.reduce_any(orientation == [3, 4, 7, 8])
     left_right = tf.reduce_any(orientation == [2, 3, 6, 7])
     return tf.raw_ops.Reverse(tensor=image, dims=tf.stack([up_down, left_right, False]))
-
-
-def _orientation(encoded):
-    """Orientation 1..8 in a file that has EXIF data; 1 if it is missing or makes no sense."""
-    is_webp = tf.strings.substr(encoded, 0, 4) == "RIFF"
-    start = tf.where(is_webp, tf.maximum(tf.strings.length(encoded) - _EXIF_BYTES, 0), 0)
-    data = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, start, _EXIF_BYTES), tf.uint8), tf.int32)
-    fours = tf.stack([data[:-3], data[1:-2], data[2:-1], data[3:]], axis=1)
-    is_tiff = (tf.reduce_all(fours == list(b"II*\0"), axis=1)
-               | tf.reduce_all(fours == list(b"MM\0*"), axis=1))
-    tiff = tf.argmax(is_tiff, output_type=tf.int32)
-    little_endian = data[tiff] == ord("I")
-    data = tf.pad(data[tiff:], [[0, 1]])  # what lies behind the end is zero
-
-    def number(places, length):
-        """Unsigned numbers of `length` bytes at places counted from the TIFF header."""
-        places = tf.expand_dims(places, -1) + tf.range(length)
-        digits = tf.gather(data, tf.clip_by_value(places, 0, tf.size(data) - 1))
-        digits = tf.where(little_endian, tf.reverse(digits, [-1]), digits)
-        return tf.reduce_sum(digits * 256 ** tf.range(length - 1, -1, -1), axis=-1)
-
-    directory = number(4, 4)
-    row = tf.range(_MAX_TAGS)
-    tags = directory + 2 + 12 * row  # two bytes say how many, then each has twelve
-    found = (number(tags, 2) == _ORIENTATION_TAG) & (row < number(directory, 2))
-    value = tf.reduce_max(tf.where(found, number(tags + 8, 2), 0))
-    return tf.where(tf.reduce_any(is_tiff) & (value >= 1) & (value <= 8), value, 1)

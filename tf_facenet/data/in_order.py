@@ -62,15 +62,18 @@ def augmented_images(samples, image_size, augmentation, seed, batch_size=100):
 
 def _batches(samples, rows, batch_size, image_size, augmentation, num_threads=None, draws=None):
     references = Samples.of(samples)
-    are_paths = references.are_paths
-    load = _loader(images.height_width(image_size), augmentation, frozenset(are_paths[rows].tolist()))
+    load = _loader(images.height_width(image_size), augmentation)
 
     def batch(rows):
         own = np.zeros([len(rows), loading.NUM_DRAWS], np.float32) if draws is None else draws[rows]
-        pixels, places = load(references.sources(rows), are_paths[rows], own)
+        contents = references.contents(rows)
+        encoded, orientations, reasons = images.plain_or_reason(contents)
+        pixels, places = load(encoded, orientations, own)
         if len(places) < len(rows):
-            lost = os.fsdecode(b", ".join(references.names(np.delete(rows, places))))
-            raise OSError(f"Images that cannot be read: {lost}. Replace or remove them.")
+            lost = np.delete(np.arange(len(rows)), places)
+            faults = (f"{os.fsdecode(name)} ({reasons[place] or images.damaged(contents[place])})"
+                      for place, name in zip(lost, references.names(rows[lost]), strict=True))
+            raise OSError(f"Images that cannot be read: {', '.join(faults)}. Replace or remove them.")
         return pixels
 
     parts = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
@@ -78,13 +81,13 @@ def _batches(samples, rows, batch_size, image_size, augmentation, num_threads=No
 
 
 @functools.cache
-def _loader(image_size, augmentation, kinds):
+def _loader(image_size, augmentation):
     """`loading.load` and `loading.changed` as one traced function; the changes are made if no image is missing."""
-    def load(sources, are_paths, draws):
+    def load(encoded, orientations, draws):
         with tf.device("CPU:0"):
-            pixels, places = loading.load(sources, are_paths, draws, image_size, augmentation, kinds)
+            pixels, places = loading.load(encoded, orientations, draws, image_size, augmentation)
             return loading.changed(pixels, augmentation, tf.gather(draws, places)), places
 
     return tf.function(load, autograph=False, input_signature=[
-        tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.bool),
+        tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32),
         tf.TensorSpec([None, loading.NUM_DRAWS], tf.float32)])

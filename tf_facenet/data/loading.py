@@ -10,37 +10,30 @@ _DRAWS = 4  # random numbers for each image before it is an array: crop y, crop 
 NUM_DRAWS = _DRAWS + augment.NUM_DRAWS
 
 
-def load(sources, are_paths, draws, image_size, augmentation, kinds):
-    """Read, decode, turn, crop and flip images.
+def load(encoded, orientations, draws, image_size, augmentation):
+    """Decode, turn, crop and flip images.
 
     Args:
-        sources: string [B], paths and encoded images.
-        are_paths: bool [B], which of them are paths.
+        encoded: string [B], as `images.plain` gives them.
+        orientations: int32 [B], the same.
         draws: float32 [B, at least 4], uniform in [0, 1).
         image_size: one number or (height, width).
         augmentation: `augment.Augmentation`.
-        kinds: set of the values that occur in `are_paths`; a graph for one kind is smaller.
 
     Returns:
-        ``(pixels, places)``: uint8 [n, height, width, 3] of the images that can be read, and their
-        places int64 [n] among the sources.
+        ``(pixels, places)``: uint8 [n, height, width, 3] of the images that can be decoded, and their
+        places int64 [n] among the encoded ones.
     """
-    def one(source, is_path, position, flipped, degrees):
-        image = images.decode(_content(source, is_path, kinds))
+    def one(encoded, orientation, position, flipped, degrees):
+        image = images.decode(encoded, orientation)
         if augmentation.random_rotate:
             image = images.rotate(image, degrees)
         image = images.crop(image, image_size, position if augmentation.random_crop else None, augmentation.place)
         return images.flip(image, flipped) if augmentation.random_flip else image
 
     places, pixels = images.map_readable(
-        one, sources, are_paths, draws[:, :2], draws[:, 2] < 0.5, MAX_ROTATION * (2 * draws[:, 3] - 1))
+        one, encoded, orientations, draws[:, :2], draws[:, 2] < 0.5, MAX_ROTATION * (2 * draws[:, 3] - 1))
     return pixels, places
-
-
-def _content(source, is_path, kinds):
-    if len(kinds) > 1:
-        return tf.cond(is_path, lambda: tf.io.read_file(source), lambda: source)
-    return tf.io.read_file(source) if True in kinds else source
 
 
 def changed(pixels, augmentation, draws):

@@ -15,12 +15,13 @@ from tf_facenet.data.lines import escaped, read_lines, unescaped, write_lines
 from tf_facenet.data.people import composed
 from tf_facenet.data.recordio import RecordFile, RecordWriter
 from tf_facenet.data.samples import Samples, read
-from tf_facenet.files import atomic_folder, atomic_write
+from tf_facenet.files import atomic_folder, atomic_write, check_replaceable
 from tf_facenet.progress import Progress
 
 # A line of face2rec2's input list: a flag, the path of an image where the list was made, its label, perhaps more.
 _FACE2REC2 = re.compile(r"\d+\t[^\t]*[^\t\d.e+-][^\t]*\t\d+(\.\d+)?(\t.*)?")
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp"}
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp",
+             "TIFF": ".tif", "PBM": ".pbm", "PGM": ".pgm", "PPM": ".ppm"}
 
 logger = logging.getLogger(__name__)
 
@@ -88,28 +89,29 @@ def write(faces, out, paths=None, quiet=False):
 
     Args:
         faces: `Faces`.
-        out: folder; files of these names in it are replaced, each as a whole.
+        out: folder; none of these files may be in it.
         paths: [N] str, paths of the images below a folder.
         quiet: no progress bar.
 
     Raises:
-        OSError: an image cannot be read, or a file not be written.
+        OSError: an image cannot be read, a file not be written, or one of them is there already.
         ValueError: there are more people than labels.
     """
+    names = records.NAME, "train.idx", "property", "names.txt", "train.lst"
+    there = [name for name in names if Path(out, name).exists()]
+    if there:  # perhaps a set that somebody else has made
+        raise FileExistsError(f"folder {str(out)!r} has {', '.join(there)} already. Name a new folder")
     if faces.num_classes > records.MAX_LABEL:
         raise ValueError(f"{faces.num_classes:,} people; a record file has labels for {records.MAX_LABEL:,}")
     out, order = Path(out), np.argsort(faces.labels, kind="stable")
     with ExitStack() as stack:
-        files = {name: stack.enter_context(atomic_write(out / name)) for name in
-                 (records.NAME, "train.idx", "property", "names.txt", *(["train.lst"] if paths else []))}
+        files = {name: stack.enter_context(atomic_write(out / name)) for name in (names if paths else names[:-1])}
         size = _write_records(faces, order, files[records.NAME], files["train.idx"], quiet)
         files["property"].write_text(f"{faces.num_classes},{size[0]},{size[1]}\n")
         write_lines(files["names.txt"], map(escaped, faces.names))
         if paths:
             write_lines(files["train.lst"], (f"{key}\t{faces.labels[row]:f}\t{escaped(paths[row])}"
                                              for key, row in enumerate(order, 1)))
-        else:
-            (out / "train.lst").unlink(missing_ok=True)  # of an older set
 
 
 def _write_records(faces, order, path, index, quiet):
@@ -147,8 +149,7 @@ def unpack(path, out, quiet=False):
         ValueError: the file or the list is damaged, or a name leads out of the folder.
     """
     path = existing(path)
-    if os.path.isdir(out) and os.listdir(out):
-        raise FileExistsError(f"folder {str(out)!r} is not empty. Name a new one")
+    check_replaceable(out)
     found = records.read_records(path)
     faces, keys = records.faces(found), found.keys[found.are_images].tolist()
     listed = _listed(path)

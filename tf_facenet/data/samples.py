@@ -80,35 +80,31 @@ class Samples:
     def _one(self, file, place):
         return self.objects[place] if file == _HELD else f"{self.files[file]}@{place}"
 
-    @property
-    def are_paths(self):
-        """Mask [N] of those that are whole files."""
-        mask = self.file == _HELD
-        mask[mask] = [not isinstance(sample, bytes) for sample in self.objects]
-        return mask
-
-    def sources(self, rows):
-        """For each row the path of its file, or the encoded image where it is not a file; b"" if that is unreadable.
+    def contents(self, rows):
+        """The encoded images of some rows.
 
         Args:
             rows: [B] indices.
 
         Returns:
-            [B] object, each bytes.
+            List of B, each bytes, or a str that says why the image cannot be read.
         """
-        result, opened = np.full(len(rows), b"", object), {}
+        opened = {}
         with ExitStack() as stack:
-            for at, (file, place) in enumerate(zip(self.file[rows].tolist(), self.place[rows].tolist(), strict=True)):
-                if file == _HELD:
-                    result[at] = os.fsencode(self.objects[place])
-                    continue
-                try:
-                    if file not in opened:
-                        opened[file] = stack.enter_context(RecordFile(self.files[file]))
-                    result[at] = opened[file].image(place)
-                except (OSError, ValueError):
-                    continue
-        return result
+            return [self._content(file, place, opened, stack)
+                    for file, place in zip(self.file[rows].tolist(), self.place[rows].tolist(), strict=True)]
+
+    def _content(self, file, place, opened, stack):
+        try:
+            if file == _HELD:
+                return _whole(self.objects[place])
+            if file not in opened:
+                opened[file] = stack.enter_context(RecordFile(self.files[file]))
+            return opened[file].image(place)
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            return str(error)
 
     def names(self, rows):
         """What messages call some images: [B] object, each bytes."""
@@ -133,11 +129,16 @@ def read(sample):
         OSError: the file cannot be read.
         ValueError: it is a record file that is damaged there.
     """
-    if isinstance(sample, bytes):
-        return sample
-    match = _REFERENCE.fullmatch(os.fspath(sample))
+    match = not isinstance(sample, bytes) and _REFERENCE.fullmatch(os.fspath(sample))
     if match:
         with RecordFile(match[1]) as file:
             return file.image(int(match[2]))
-    with open(sample, "rb") as file:
-        return file.read()
+    return _whole(sample)
+
+
+def _whole(sample):
+    """Bytes of an image that is a file or in memory."""
+    if isinstance(sample, bytes):
+        return sample
+    with open(sample, "rb", buffering=0) as file:  # a buffer would cost as much as the reading
+        return file.readall()

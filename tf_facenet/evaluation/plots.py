@@ -10,6 +10,8 @@ import cv2
 import matplotlib
 import numpy as np
 
+from tf_facenet.data import images as image_files
+
 UNITS = {"squared-L2": "squared Euclidean distance", "cosine": "angle between embeddings / 180°"}
 SAME, DIFFERENT, NEUTRAL = "#2166ac", "#d6604d", "#444444"
 
@@ -136,9 +138,7 @@ def hardest(report, images, path, count=6):
 
 def thumbnail(image, side=112):
     """RGB pixels [side, side, 3] of a path or bytes."""
-    content = image if isinstance(image, bytes) else Path(image).read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    return cv2.resize(image_files.read(image), (side, side), interpolation=cv2.INTER_AREA)
 
 
 def curves(history, path):

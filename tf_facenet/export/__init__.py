@@ -6,10 +6,11 @@ A format is a file with a function of its own name: (`network.embedding_module`,
 import dataclasses
 import importlib.util
 import logging
+import re
 from pathlib import Path
 
-from tf_facenet.files import check_target
-from tf_facenet.inference.metadata import SAVED_MODEL
+from tf_facenet.files import check_replaceable, check_target
+from tf_facenet.inference.metadata import ASSETS, SAVED_MODEL
 from tf_facenet.lookup import lookup
 
 
@@ -36,8 +37,10 @@ FORMATS = {
     "tflite": Format("tf_facenet.export.tflite", "model.tflite", quantize=("float16", "int8")),
 }
 
-_PARTS = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}  # of a SavedModel
-OTHERS = (".keras", ".h5", ".pb")  # endings of networks in files that are no export
+# Of the folder of a SavedModel, see `files.check_replaceable`.
+PARTS = (SAVED_MODEL, "fingerprint.pb", "variables", "variables/variables.*", "assets", "assets.extra",
+         ASSETS.as_posix())
+_ENDING = re.compile(r"\.(?!v?\d+$)[a-z]\w*")  # of a kind of file; names such as face.v2 and face-1.0 have none
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +69,9 @@ def format_of(path, name="", quantize=""):
             cannot be quantised that way.
     """
     suffixes, suffix = {Path(form.target).suffix: key for key, form in FORMATS.items()}, Path(path).suffix.lower()
-    if suffix in OTHERS:
+    if suffix not in suffixes and _ENDING.fullmatch(suffix):
         raise ValueError(f"Cannot export to '{path}', since {suffix} is no format's ending; expected a name that ends "
-                         "in .onnx or .tflite, or one without such an ending for the folder of a SavedModel")
+                         "in .onnx or .tflite, or one without an ending for the folder of a SavedModel")
     found = suffixes.get(suffix, suffixes[""])
     check_formats(name or found)
     if name not in ("", found):
@@ -82,28 +85,12 @@ def format_of(path, name="", quantize=""):
 
 
 def check_place(path):
-    """Raise ValueError if exporting there would remove something else than an export, or cannot be.
-
-    Raises:
-        OSError: nothing can be written there.
-    """
-    path = Path(path)
+    """Raise OSError if exporting there would remove something else than an export, or cannot be; see `format_of`."""
     if format_of(path) == "saved_model":
-        _check_folder(path)
+        check_replaceable(path, PARTS)
         check_target(path, "folder")
     else:
         check_target(path, "file")
-
-
-def _check_folder(folder):
-    """Raise ValueError if writing there would remove something else than an export."""
-    if not folder.exists():
-        return
-    names = {item.name for item in folder.iterdir()} if folder.is_dir() else {"a file"}
-    if names and (SAVED_MODEL not in names or names - _PARTS):
-        found = ", ".join(sorted(names - _PARTS)[:8])
-        raise ValueError(f"Cannot export to '{folder}': expected a new folder or an older "
-                         f"export, found {found}. Choose another folder.")
 
 
 def export_all(path, text, custom_objects=None):

@@ -5,12 +5,13 @@ Signatures (a signature has one type of input, therefore two take pixels):
     name              input                                  outputs
     serving_default   pixels [B, H, W, 3] float32, 0..255    embeddings [B, D], rows of norm 1
     serving_uint8     pixels [B, H, W, 3] uint8              norm [B], of the features before
-    jpeg              encoded [B], whole image files
+    jpeg              encoded [B], whole image files         and ok [B], whether the file could be read
 
-Pixels are RGB; the network standardises them by itself. `jpeg` takes aligned faces of any size and
-format that `data.images.decode` reads, turned as their EXIF orientation says and stretched to the
-network's size (bilinear, antialiased; validation crops or pads, which is the same for images of the
-right size). The metadata are in `assets.extra/tf_facenet.json`. facenet's frozen graphs had the
+Pixels are RGB; the network standardises them by itself. `jpeg` takes aligned faces of any size as
+JPEG, PNG, GIF, BMP or WebP (see `file_headers`), turned as their EXIF orientation says and stretched
+to the network's size (bilinear, antialiased; validation crops or pads, which is the same for images
+of the right size). A file that cannot be read has zeros for its embedding and norm, and does not
+touch the others. The metadata are in `assets.extra/tf_facenet.json`. facenet's frozen graphs had the
 nodes input, embeddings and phase_train instead (src/freeze_graph.py).
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_facenet.data import images
+from tf_facenet.export import file_headers
 from tf_facenet.inference.metadata import ASSETS
 
 SIGNATURES = {
@@ -63,12 +65,18 @@ def _signatures(from_pixels):
         return from_pixels(tf.cast(pixels, tf.float32))
 
     def from_file(encoded):
-        return tf.image.resize(images.decode(encoded), shape[:2], antialias=True)
+        return tf.image.resize(file_headers.pixels(encoded), shape[:2], antialias=True)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "encoded")], autograph=False)
     def from_files(encoded):
-        pixels = tf.map_fn(from_file, encoded, fn_output_signature=tf.TensorSpec(shape, tf.float32))
-        return from_pixels(pixels)
+        count = tf.shape(encoded, out_type=tf.int64)[:1]
+        with tf.device("CPU:0"):
+            places, pixels = images.map_readable(from_file, encoded)
+            ok = tf.scatter_nd(places[:, None], tf.ones_like(places), count) > 0
+            pixels = tf.scatter_nd(places[:, None], pixels, tf.concat([count, shape], axis=0))
+        found = from_pixels(pixels)
+        return {"embeddings": tf.where(ok[:, None], found["embeddings"], 0.0),
+                "norm": tf.where(ok, found["norm"], 0.0), "ok": ok}
 
     return {"serving_default": from_pixels, "serving_uint8": from_uint8, "jpeg": from_files}
 

@@ -8,7 +8,7 @@ import numpy as np
 from tf_facenet import data
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
-from tf_facenet.export import FORMATS, check_place, format_of, network, proof
+from tf_facenet.export import FORMATS, PARTS, check_place, format_of, network, proof
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.finite import check_weights
 from tf_facenet.inference.model_file import describe
@@ -36,12 +36,11 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
 
     Raises:
         NonFiniteError: a weight is NaN or infinite.
-        ValueError: the format cannot be written, the path holds something else than an older export, or the export is
-            too different from Keras.
-        OSError: images cannot be read, or the export cannot be written.
+        ValueError: the format cannot be written, or the export is too different from Keras.
+        OSError: images cannot be read, the export cannot be written, or the folder holds something else than an older
+            export.
     """
     path, name = Path(path), format_of(path, quantize=quantize)
-    folder = name == "saved_model"
     check_place(path)
     check_weights(model)
     metadata = describe(model, metadata)
@@ -52,7 +51,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     if quantize == "int8":
         options["images"] = _calibration_images(calibrate, metadata["image_size"], place)
     write = getattr(importlib.import_module(FORMATS[name].module), name)
-    with (atomic_folder if folder else atomic_write)(path) as temporary:
+    with atomic_folder(path, PARTS) if name == "saved_model" else atomic_write(path) as temporary:
         write(network.embedding_module(network.prepared(model)), metadata, temporary, **options)
         found = proof.prove(model, temporary, pairs, place, quiet)
         found.check(path, quantize)

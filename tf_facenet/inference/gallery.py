@@ -8,24 +8,19 @@ which is below 0.01 for unit rows. Only the rows that can still be among the k n
 """
 
 import functools
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from tf_facenet import environment
-from tf_facenet.files import DAMAGES, atomic_folder, parse_json
+from tf_facenet.inference import gallery_files
 from tf_facenet.inference.metadata import check_same
 
 SMALL = 20_000  # rows, below which one product is as fast
 CHUNK = 65_536  # rows rounded at a time
 SLACK = 1e-5  # rounding of float32 products of unit rows
-
-DESCRIPTION = "gallery.json"
-ARRAYS = {"rows": (np.float32, 1), "codes": (np.int8, 1), "scales": (np.float32, 0), "errors": (np.float32, 0)}
-# Name → (type, 1 if its rows are as wide as the embeddings, 0 if they are numbers).
+BLOCK = 2**22  # products in memory together
 
 
 class Gallery:
@@ -70,15 +65,19 @@ class Gallery:
             ``(similarities, rows)``: float32 and int [Q, k], the largest first.
 
         Raises:
-            ValueError: the queries have another width.
+            ValueError: the queries have another width, or one of them a number that is NaN or infinite.
         """
         queries = np.atleast_2d(np.asarray(queries, np.float32))
-        if queries.shape[1] != self.rows.shape[1]:
-            raise ValueError(f"The faces have embeddings of {queries.shape[1]} numbers, those of the gallery "
-                             f"{self.rows.shape[1]}. Use the model and the --flip that made the gallery.")
+        self._check_width(queries)
+        bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+        if len(bad):
+            raise ValueError(f"Row {bad[0]} of the {len(queries)} embeddings has a number that is NaN or infinite. "
+                             "Leave it out, and look at its image and at the model.")
         k = min(k, len(self))
         if len(self) < SMALL:
-            found = [_largest(row, np.arange(len(self)), k) for row in queries @ self.rows.T]
+            size = max(1, BLOCK // len(self))
+            blocks = (queries[at:at + size] @ self.rows.T for at in range(0, len(queries), size))
+            found = [_largest(row, k) for block in blocks for row in block]
         else:
             with ThreadPoolExecutor() as pool:
                 found = [self._nearest(query, k, pool) for query in queries]
@@ -94,7 +93,8 @@ class Gallery:
         bounds = list(pool.map(lambda part: self._bounds(query, k, *part), self._parts))
         certain = max(least for least, _ in bounds) - SLACK
         rows = np.concatenate([part[most >= certain] for (part, _), (_, most) in zip(self._parts, bounds, strict=True)])
-        return _largest(self.rows[rows] @ query, rows, k)
+        similarities, places = _largest(self.rows[rows] @ query, k)
+        return similarities, rows[places]
 
     def _bounds(self, query, k, part, codes):
         """What k rows of a part reach at least (-1 if it has fewer), and what each of them reaches at most."""
@@ -119,11 +119,10 @@ class Gallery:
         return Gallery(np.concatenate([self.rows, np.asarray(embeddings, np.float32)]),
                        [*self.names, *names], self.model_id)
 
-    def has(self, embeddings, names):
-        """Which of some faces [Q] are among its own, bool [Q]: those that equal their nearest, of the same name."""
-        similarities, rows = self.search(embeddings)
-        same_names = [self.names[row] == name for row, name in zip(rows[:, 0], names, strict=True)]
-        return (similarities[:, 0] > 1 - SLACK) & same_names
+    def _check_width(self, embeddings):
+        if embeddings.shape[1] != self.rows.shape[1]:
+            raise ValueError(f"The faces have embeddings of {embeddings.shape[1]} numbers, those of the gallery "
+                             f"{self.rows.shape[1]}. Use the model and the --flip that made the gallery.")
 
     def check_model(self, model_id):
         """Raise ValueError if another model made the gallery."""
@@ -131,16 +130,49 @@ class Gallery:
                    "Name the model of the gallery, or make the gallery again.")
 
     def save(self, folder):
-        """Write the gallery as a folder, whole or not at all.
+        """Write the gallery into a folder, in place of one that is there; other files in it stay.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; the one before stays.
         """
-        with atomic_folder(folder) as temporary:
-            for name in ARRAYS:
-                np.save(temporary / f"{name}.npy", getattr(self, name), allow_pickle=False)
-            text = json.dumps({"model_id": self.model_id, "names": self.names}, ensure_ascii=False)
-            (temporary / DESCRIPTION).write_text(text, encoding="utf-8", errors="surrogateescape")
+        with gallery_files.writing(folder):
+            self._write(folder)
+
+    def _write(self, folder):
+        gallery_files.write(folder, (self.rows, self.codes, self.scales, self.errors), self.names, self.model_id)
+
+    @classmethod
+    def add(cls, folder, embeddings, names, model_id=""):
+        """Add faces to the gallery in a folder, or make it. Several processes may do so at the same time.
+
+        A face that is there already, with the same embedding and name, is left out; also one that comes twice.
+
+        Args:
+            folder: of the gallery.
+            embeddings: [Q, D] rows of norm 1.
+            names: Q names.
+            model_id: of the model that made them.
+
+        Returns:
+            ``(gallery, added)``: the whole gallery, and bool [Q], which faces are new in it.
+
+        Raises:
+            OSError: it cannot be read or written.
+            ValueError: the gallery is another model's or damaged, or there is nothing to make one of.
+        """
+        rows = np.asarray(embeddings, np.float32)
+        with gallery_files.writing(folder):
+            old = cls.load(folder) if gallery_files.is_gallery(folder) else None
+            if old:
+                old.check_model(model_id)
+                old._check_width(rows)
+            new = ~_repeated(rows, names, *((old.rows, old.names) if old else (rows[:0], [])))
+            if old and not new.any():
+                return old, new
+            rows, names = rows[new], [name for name, is_new in zip(names, new, strict=True) if is_new]
+            gallery = old.with_people(rows, names) if old else cls(rows, names, model_id)
+            gallery._write(folder)
+        return gallery, new
 
     @classmethod
     def load(cls, folder):
@@ -150,35 +182,10 @@ class Gallery:
             OSError: there is none.
             ValueError: its files do not belong together.
         """
-        folder, made = Path(folder), cls.__new__(cls)
-        if not (folder / DESCRIPTION).is_file():
-            raise FileNotFoundError(f"'{folder}' is no gallery: it has no {DESCRIPTION}. tf-facenet enroll makes one.")
-        try:
-            text = (folder / DESCRIPTION).read_text(encoding="utf-8", errors="surrogateescape")
-            description = parse_json(text, DESCRIPTION)
-            names, model_id = _checked_names(**description)
-            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-            _check_arrays(arrays, len(names))
-        except DAMAGES as error:
-            raise ValueError(f"The gallery '{folder}' is damaged ({error}). Make it again.") from error
-        made._set(*arrays.values(), names, model_id)
+        made = cls.__new__(cls)
+        arrays, names, model_id = gallery_files.read(folder)
+        made._set(*arrays, names, model_id)
         return made
-
-
-def _checked_names(*, names, model_id):
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in [*names, model_id])):
-        raise ValueError(f"{DESCRIPTION} holds no names of people, or no model_id")
-    return names, model_id
-
-
-def _check_arrays(arrays, count):
-    """Raise ValueError unless the arrays are of the kinds and sizes that belong to so many rows."""
-    rows = arrays["rows"]
-    width = rows.shape[1:] if isinstance(rows, np.ndarray) else ()
-    for name, (dtype, shape) in ARRAYS.items():
-        array, expected = arrays[name], (count, *width[:shape])
-        if not isinstance(array, np.ndarray) or len(width) != 1 or (array.dtype, array.shape) != (dtype, expected):
-            raise ValueError(f"{name}.npy has another kind or number of values than {count} names and their rows need")
 
 
 def _rounded(rows):
@@ -202,6 +209,34 @@ def _products():
     return tf.function(lambda codes, query: tf.linalg.matvec(tf.cast(codes, tf.float32), query), jit_compile=True)
 
 
-def _largest(similarities, rows, k):
-    order = np.lexsort((rows, -similarities))[:k]
-    return similarities[order], rows[order]
+def _largest(similarities, k):
+    """The k largest of [N] and their places, the largest first and equal ones in their order."""
+    if k == 1:
+        place = similarities.argmax()
+        return similarities[place:place + 1], np.array([place])
+    least = np.partition(similarities, -k)[-k]
+    places = np.flatnonzero(similarities >= least)
+    order = np.lexsort((places, -similarities[places]))[:k]
+    return similarities[places[order]], places[order]
+
+
+def _repeated(rows, names, known_rows, known_names):
+    """Which of some rows are copies, bool [Q]: known, or earlier among themselves, with the same name."""
+    copies, wanted = np.zeros(len(rows), bool), set(names)
+    known = _places(name if name in wanted else None for name in known_names)
+    for name, own in _places(names).items():
+        before = known_rows[known.get(name, [])]
+        for at in range(0, len(own), CHUNK // 64):
+            some, earlier = rows[own[at:at + CHUNK // 64]], rows[own[:at]]
+            copies[own[at:at + len(some)]] = np.max([
+                (some @ before.T).max(axis=1, initial=-1), (some @ earlier.T).max(axis=1, initial=-1),
+                np.tril(some @ some.T, -1).max(axis=1)], axis=0) > 1 - SLACK
+    return copies
+
+
+def _places(names):
+    """Name → list of its places."""
+    places = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from tf_facenet import config
-from tf_facenet.files import atomic_write, lock, remove_leftovers
+from tf_facenet.files import atomic_write, remove_leftovers
+from tf_facenet.locks import lock
 from tf_facenet.options import FREE_ON_RESUME, OF_PROCESS
 from tf_facenet.training import cluster
 
