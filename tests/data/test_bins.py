@@ -119,11 +119,12 @@ def test_the_command_writes_a_set(tmp_path, capsys):
 
 
 def test_the_command_refuses_images_that_cannot_be_decoded(tmp_path):
-    faces = tmp_path / "faces" / "Ann"
-    faces.mkdir(parents=True)
-    for number, content in enumerate((IMAGES[0], IMAGES[2][:-60], b"text"), 1):
-        (faces / f"Ann_000{number}.jpg").write_bytes(content)
-    (tmp_path / "pairs.txt").write_text("4\nAnn 1 2\nAnn 2 1\nAnn 1 3\nAnn 1 1\n")
+    for name, content in (("Ann/Ann_0001", IMAGES[0]), ("Ann/Ann_0002", IMAGES[2][:-60]), ("Ann/Ann_0003", b"text"),
+                          ("Bo/Bo_0001", IMAGES[1])):
+        path = tmp_path / "faces" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "pairs.txt").write_text("Ann 1 2\nAnn 2 1\nAnn 1 3\nAnn 1 Bo 1\n")
     with pytest.raises(ValueError, match=r"^2 unreadable files, the first: .*faces/Ann/Ann_0002\.jpg \(truncated or "
                                          r"corrupt JPEG\)\. Replace them, or take their pairs out of the pairs file$"):
         run_command(["records", "bin", str(tmp_path / "faces"), str(tmp_path / "faces.bin"), "--quiet"])

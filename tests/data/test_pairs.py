@@ -56,12 +56,38 @@ def test_header_of_one_number_deals_both_kinds_evenly(people):
     assert read_pairs(path, people, num_folds=2).folds.tolist() == [0, 0, 1, 1] * 2
 
 
-def test_any_other_header_is_skipped(people):
+@pytest.mark.parametrize(("header", "lines", "fault"), [
+    ("10 300", TWELVE, "says 10 x 300 same and as many different pairs, but the file has 3 same and 9 different ones"),
+    ("5", TWELVE[:2], "says 1 x 5 same and as many different pairs, but the file has 1 same and 1 different ones"),
+    ("2 1", TWELVE[1::-1] + TWELVE[:2], None), ("1", TWELVE[:2], None),
+    ("2 1", [TWELVE[0], TWELVE[4], *TWELVE[1:3]], "says 2 folds of 1 same pairs, but the pairs are in another order")])
+def test_a_header_that_says_something_else_than_the_lines(people, caplog, header, lines, fault):
+    path = write(people, header, *lines)
+    read_pairs(path, people)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == (
+        [f"{path}: the first line {fault}"] if fault else [])
+
+
+def test_the_layout_is_logged(people, caplog):
+    caplog.set_level("INFO")
+    path = write(people, "0001 1 2", "0001 1 0002 1")
+    read_pairs(path, people)
+    assert caplog.messages == [
+        f"{path}: 2 pairs as LFW's 'name i j' or 'name1 i name2 j', separated by blanks, without a header"]
+
+
+def test_column_names_are_no_pair(people):
     path = write(people, "\ufeffname number number", *TWELVE[:5])
     assert read_pairs(path, people, num_folds=2).folds.tolist() == [0, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("first", ["0001 1 2", "0001\t1\t0001\t2", "0001/0001_0001\t0001/0001_0002\t1"])
+def test_without_a_header_folds_have_both_kinds(people):
+    """Such as Kaggle's CSV file of same pairs followed by that of different pairs."""
+    path = write(people, *["0001,1,2"] * 5, *["0001,1,0002,1"] * 4)
+    assert read_pairs(path, people, num_folds=2).folds.tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("first", ["0001 1 2", "0001\t1\t0001\t2"])
 def test_a_first_line_that_is_a_pair_is_not_lost(people, first):
     pairs = read_pairs(write(people, f"\ufeff{first}", *TWELVE[1:4]), people, num_folds=2)
     assert names(pairs)[:2] == ["0001_0001.png", "0001_0002.png"]
@@ -99,12 +125,46 @@ def test_four_fields_with_one_name_are_a_same_pair(people):
     assert pairs.same.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("listed", ["0001/0001_0001.jpg", "0001\\0001_0001.png", " 0001/0001_0001",
+                                    "0001/0001_0001.PNG"])
+def test_images_are_found_as_users_write_them(people, listed):
+    """With another suffix than the list says, as aligned faces have; with Windows' separator; with blanks around."""
+    pairs = read_pairs(write(people, f"{listed}\t0002/0002_0001.png\t0"), people)
+    assert pairs.images.tolist() == [str(people / "0001/0001_0001.png"), str(people / "0002/0002_0001.png")]
+
+
+def test_a_backslash_in_a_name_comes_before_a_separator(people):
+    (people / "0001" / "a\\b.png").touch()
+    (people / "0001" / "a").mkdir()
+    (people / "0001" / "a" / "b.png").touch()
+    pairs = read_pairs(write(people, "0001/a\\b.png\t0001/a/b.png\t1"), people)
+    assert pairs.images.tolist() == [str(people / "0001/a\\b.png"), str(people / "0001/a/b.png")]
+
+
+def test_images_without_folders_as_calfw_has_them(people):
+    for name in ("Ann_0001.jpg", "Ann_0002.jpg", "Bo_0001.jpg"):
+        (people / name).touch()
+    pairs = read_pairs(write(people, "Ann_0001.jpg 1", "Ann_0002.jpg 1", "Ann_0001.jpg 0", "Bo_0001.jpg 0"), people)
+    assert pairs.images.tolist() == [str(people / f"{name}.jpg") for name in
+                                     ("Ann_0001", "Ann_0002", "Ann_0001", "Bo_0001")]
+    assert pairs.same.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("kept", "kind", "other"), [(TWELVE[::4], "same", "different"),
+                                                     (TWELVE[1:4], "different", "same")])
+def test_pairs_of_one_kind_verify_nothing(people, kept, kind, other):
+    path = write(people, *kept)
+    assert len(read_pairs(path, people)) == 3
+    with pytest.raises(ValueError, match=f"all 3 pairs of '.*faces' are {kind} pairs; .* Add {other} pairs"):
+        load_pairs(people, path)
+
+
 @pytest.mark.parametrize("line", ["0001 1", "0001 1 x", "0001 1 0002 1 5", "0001 -1 2", "a/1.jpg b/1.jpg 1",
                                   "a/1.jpg\tb/1.jpg\t2"])
 def test_malformed_line(people, line):
     path = write(people, "10 300", "0001 1 2", "", f"  {line}")
-    message = (f"pairs file '{path}', line 4: expected 'name i j' or 'name1 i name2 j', "
-               f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line!r}")
+    message = (f"pairs file '{path}', line 4: expected LFW's 'name i j' or 'name1 i name2 j', separated by blanks, "
+               f"as in line 2, got {line!r}")
     with pytest.raises(ValueError, match=re.escape(message)):
         read_pairs(path, people)
 
@@ -112,7 +172,7 @@ def test_malformed_line(people, line):
 def test_a_file_that_is_not_text_is_malformed(people):
     path = people.parent / "pairs.bin"
     path.write_bytes(b"\x80\x04\n\xff\xfe\x00rest\n")
-    with pytest.raises(ValueError, match="line 2: expected 'name i j'"):
+    with pytest.raises(ValueError, match="line 1: expected two images"):
         read_pairs(path, people)
 
 

@@ -61,11 +61,14 @@ def report(lfw, model, flip="none", **options):
 def test_output_is_that_of_facenet(lfw, model_dir, capsys):
     assert run(lfw, model_dir, "--lfw_batch_size", "7") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"Model directory: {model_dir}", "Runnning forward pass on LFW images"]
+    assert lines[:3] == [
+        f"{lfw.parent / 'pairs.txt'}: 48 pairs as LFW's 'name i j' or 'name1 i name2 j', separated by tabs, after the "
+        "first line '4\\t6'", f"Model directory: {model_dir}", "Runnning forward pass on LFW images"]
     assert lines[-4:] == report(lfw, model_dir).lines()
+    capsys.readouterr()
     assert run(lfw, model_dir / "model.keras", "--quiet") == 0
     again = capsys.readouterr().out.splitlines()
-    assert again == [f"Model filename: {model_dir / 'model.keras'}", lines[1], *lines[-4:]]
+    assert again == [f"Model filename: {model_dir / 'model.keras'}", lines[2], *lines[-4:]]
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
@@ -76,8 +79,8 @@ def test_output_is_that_of_facenet(lfw, model_dir, capsys):
 ])
 def test_options_reach_the_protocol(lfw, model_dir, capsys, tmp_path, arguments, expected):
     run(lfw, model_dir, *arguments, "--json", str(tmp_path / "new" / "result.json"))
-    expected_report = report(lfw, model_dir, **expected)
-    assert capsys.readouterr().out.splitlines()[-4:] == expected_report.lines()
+    lines, expected_report = capsys.readouterr().out.splitlines(), report(lfw, model_dir, **expected)
+    assert lines[-4:] == expected_report.lines()
     result = json.loads((tmp_path / "new" / "result.json").read_text())
     assert result["flip"] == expected.get("flip", "none")
     assert result["model"] == str(model_dir)
@@ -90,10 +93,11 @@ def test_options_reach_the_protocol(lfw, model_dir, capsys, tmp_path, arguments,
 def test_larger_images_are_cropped_where_one_says(lfw, tmp_path, capsys, place, left):
     save_model(tiny.create((20, 12), 5), tmp_path / "m.keras", {})
     run(lfw, tmp_path / "m.keras", "--crop", place)
+    lines = capsys.readouterr().out.splitlines()
     pairs = read_pairs(lfw.parent / "pairs.txt", lfw, 4)
     pixels = np.stack([cv2.imread(str(path))[:, left:left + 12, ::-1] for path in pairs.images])
     expected = evaluate(Embedder.load(tmp_path / "m.keras").embed(pixels), pairs.same, folds=pairs.folds)
-    assert capsys.readouterr().out.splitlines()[-4:] == expected.lines()
+    assert lines[-4:] == expected.lines()
 
 
 def test_what_is_written_is_there_before_it_is_said(lfw, model_dir, tmp_path, monkeypatch):

@@ -2,34 +2,36 @@
 
 The format is LFW's (http://vis-www.cs.umass.edu/lfw/README.txt) as davidsandberg/facenet reads it
 (src/lfw.py `read_pairs` and `get_paths`; MIT): after a first line, `name i j` is a pair of one
-person's images and `name1 i name2 j` one of two people. A third form of line is for files that are
-not called `<name>/<name>_0001.jpg`: `folder/file`, `folder/file` and 1 (same) or 0, with tabs
-between, as `pairs_making` writes them. Deliberate differences:
+person's images and `name1 i name2 j` one of two people. Other layouts are in `pairs_layouts`.
+Deliberate differences:
 
 - Every pair keeps the fold that the file gives it, also when other pairs' images are missing;
   in facenet the folds of a shortened list moved.
 - The first line is read: `10 300` are ten folds of 300 same and 300 different pairs, and View 1's
-  `500` (500 same pairs, then 500 different) is dealt evenly over the folds.
-- A file may have no such line: a first line that is a pair is one, and is not lost.
+  `500` (500 same pairs, then 500 different) is dealt evenly over the folds. Any other first line
+  must name columns or be a pair, which is not lost.
 - Images may be .jpeg, .bmp and .webp besides .jpg and .png; a pair with a missing image is skipped
   and reported (facenet meant to, but stopped with an error).
 """
 
 import dataclasses
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tf_facenet.data import single_paths
+from tf_facenet.data import pairs_layouts, single_paths
+from tf_facenet.data.pairs_layouts import IMAGE_SUFFIXES
 from tf_facenet.data.people import composed
 from tf_facenet.files import find
 
-SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp", ".webp")  # the first that exists is taken
 SET = ".bin"
 _SHOWN = 10  # missing images that are named
 RESERVED = "val"  # val_accuracy … in the history of a run are those of the held-out images
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +82,18 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
     Raises:
         OSError: the folder or the file cannot be read.
         ValueError: the file is malformed, names no image of the folder, or the drawn pairs'
-            description is wrong.
+            description is wrong; or all pairs are of one kind, with which nothing can be verified.
     """
+    pairs = _load(lfw_dir, lfw_pairs, num_folds)
+    if pairs.same.all() or not pairs.same.any():
+        kind, other = ("same", "different") if pairs.same.all() else ("different", "same")
+        raise ValueError(f"all {len(pairs)} pairs of {str(lfw_dir)!r} are {kind} pairs; to verify takes both kinds. "
+                         f"Add {other} pairs to the list; CSV files such as Kaggle's may be joined to one, headers and "
+                         "all")
+    return pairs
+
+
+def _load(lfw_dir, lfw_pairs, num_folds):
     if str(lfw_dir).partition(":")[0] == "drawn":
         from tf_facenet.data import drawn
 
@@ -154,18 +166,15 @@ def read_pairs(path, images_dir, num_folds=10):
         )
     if num_folds < 2:
         raise ValueError(f"num_folds must be at least 2, got {num_folds}; LFW's protocol has 10.")
-    header, lines = _read_lines(path)
-    if not lines:
-        raise ValueError(
-            f"pairs file {str(path)!r} lists no pair after its first line. Pass a file such as "
-            f"LFW's pairs.txt."
-        )
-    named = [_parse(path, number, line) for number, line in lines]
-    same = np.array([pair[2] for pair in named], bool)
-    folds = _folds(header, same, num_folds)
+    listed = pairs_layouts.parse(_text(path), path)
+    logger.info("%s: %s", path, listed)
+    same = np.array([pair[2] for pair in listed.pairs], bool)
+    if fault := _header_fault(listed.counts, same):
+        logger.warning("%s: %s", path, fault)
+    folds = _folds(listed.counts, same, num_folds)
 
     images = Images(images_dir)
-    rows = [(images.find(first), images.find(second)) for first, second, _ in named]
+    rows = [(images.find(first), images.find(second)) for first, second, _ in listed.pairs]
     found = np.array([None not in row for row in rows], bool)
     if not found.any():
         raise ValueError(
@@ -194,9 +203,14 @@ class Images:
         self._folders = None  # composed name → name
 
     def find(self, image):
-        """Path of `name/name_0001`, or of `folder/file.jpg`; or None, which is noted in `missing`."""
+        """Path of `name/name_0001`, or of `folder/file.jpg`; or None, which is noted in `missing`.
+
+        Where there is no such file it may have another suffix, for aligned faces are PNG files whatever the list says;
+        and a backslash is a separator.
+        """
         if image not in self._paths:
-            self._paths[image] = self._search(*os.path.split(image))
+            found = (self._search(*os.path.split(name)) for name in _spellings(image))
+            self._paths[image] = next(filter(None, found), None)
             if self._paths[image] is None:
                 self.missing.append(image)
         return self._paths[image]
@@ -210,7 +224,7 @@ class Images:
             lower = {composed(root + suffix.lower()): root + suffix for root, suffix in parts}
             self._files[name] = folder, lower | dict(zip(map(composed, files), files, strict=True))
         folder, files = self._files[name]
-        found = (files[stem + suffix] for suffix in ("", *SUFFIXES) if stem + suffix in files)
+        found = (files[stem + suffix] for suffix in ("", *IMAGE_SUFFIXES) if stem + suffix in files)
         return next((os.path.join(folder, file) for file in found), None)
 
     def _folder(self, name):
@@ -223,57 +237,48 @@ class Images:
         return os.path.join(self.images_dir, self._folders.get(composed(name), name))
 
 
-def _read_lines(path):
-    """First line, empty if that is a pair itself, and (number, text) of the pairs' lines that are not blank."""
+def _spellings(image):
+    """A listed image as it is, without blanks around it, and with slashes; then each without its suffix."""
+    names = dict.fromkeys((image, image.strip(), image.strip().replace("\\", "/")))
+    stems = [os.path.splitext(name) for name in names]
+    return [*names, *(stem for stem, suffix in stems if suffix.lower() in IMAGE_SUFFIXES)]
+
+
+def _text(path):
     try:
         # Names in another encoding survive as the bytes that the file system knows them by.
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            header, *lines = file.read().split("\n")  # splitlines also splits inside some names
+            return file.read()
     except OSError as error:
         raise OSError(
             f"pairs file {str(path)!r} cannot be read ({error.strerror}). Pass a file such as "
             f"LFW's pairs.txt."
         ) from error
-    lines = [(n, line) for n, line in enumerate(lines, start=2) if line.strip()]
-    return ("", [(1, header), *lines]) if _pair(header) else (header, lines)
 
 
-def _parse(path, number, line):
-    """What `_pair` says of a line; ValueError if it is no pair."""
-    pair = _pair(line)
-    if not pair:
-        raise ValueError(
-            f"pairs file {str(path)!r}, line {number}: expected 'name i j' or 'name1 i name2 j', "
-            f"or 'folder/file', 'folder/file' and 1 or 0 with tabs between, got {line.strip()!r}. "
-            f"Mend or remove the line."
-        )
-    return pair
-
-
-def _pair(line):
-    """(image, other image, whether they show one person) of a line; None if it is no pair."""
-    fields = line.split("\t")
-    if len(fields) == 3 and "/" in fields[0] and "/" in fields[1] and fields[2] in ("0", "1"):
-        return fields[0], fields[1], fields[2] == "1"
-    fields = line.split()
-    if len(fields) == 3:
-        fields.insert(2, fields[0])
-    if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
+def _header_fault(counts, same):
+    """What a first line says wrongly about the pairs [P], or None."""
+    if not counts:
         return None
-    name, i, other, j = fields
-    return f"{name}/{name}_{int(i):04d}", f"{other}/{other}_{int(j):04d}", name == other
+    folds, number = ([1] + counts)[-2:]
+    found = int(same.sum()), int((~same).sum())
+    if found != (folds * number,) * 2:
+        return (f"the first line says {folds} x {number:,} same and as many different pairs, but the file has "
+                f"{found[0]:,} same and {found[1]:,} different ones")
+    if len(counts) == 2 and (same.reshape(folds, -1).sum(axis=1) != number).any():
+        return f"the first line says {folds} folds of {number:,} same pairs, but the pairs are in another order"
+    return None
 
 
-def _folds(header, same, num_folds):
-    """Fold [P] of each listed pair, by the file's first line."""
+def _folds(counts, same, num_folds):
+    """Fold [P] of each listed pair, by the integers of the file's first line."""
     pair = np.arange(len(same))
-    counts = [int(field) for field in header.split() if field.isdecimal()]
     if len(counts) == 2 and 2 * counts[0] * counts[1] == len(same):
         own_folds, size = counts[0], 2 * counts[1]
         return pair // size * min(num_folds, own_folds) // own_folds
-    if len(counts) == 1:
-        folds = np.empty(len(same), int)
-        for kind in (same, ~same):
+    folds = np.sort(pair % num_folds)  # as facenet: contiguous, the larger folds first
+    kinds = [kind for kind in (same, ~same) if np.count_nonzero(kind) >= num_folds]
+    if len(counts) == 1 or (len(kinds) == 2 and any(len(np.unique(folds[kind])) < num_folds for kind in kinds)):
+        for kind in (same, ~same):  # one after the other, as in View 1; else folds would have one kind only
             folds[kind] = np.sort(np.arange(np.count_nonzero(kind)) % num_folds)
-        return folds
-    return np.sort(pair % num_folds)  # as facenet: contiguous, the larger folds first
+    return folds

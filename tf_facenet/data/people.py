@@ -1,4 +1,4 @@
-"""Files that name people: LFW's people.txt and pairs.txt, or one name a line."""
+"""Files that name people: LFW's people.txt, pairs files, or one name a line."""
 
 import math
 import re
@@ -7,13 +7,13 @@ from collections import defaultdict
 
 import numpy as np
 
+from tf_facenet.data import pairs_layouts
 from tf_facenet.files import atomic_write
 
 _ACCENTS = 200  # combining classes from here on; marks below, as Japanese and Hindi have them, make other letters
 _IN_WORDS = ("L", "N", "M", "Cs")  # letters, numbers, marks, and bytes that are no text
 
 _FORMS = (  # of the lines of pairs.txt and people.txt, the first that fits counts; groups are names, S separates
-    r"([^/\t]+)/[^\t]*\t([^/\t]+)/[^\t]*\t[01]",
     r"(.+?)S\d+S(.+)S\d+",
     r"(.+?)(?:S\d+){1,2}",
     r"([^\t]+)\t.*",
@@ -29,9 +29,9 @@ def listed(path, names, key=composed):
     """Which people a file names.
 
     Args:
-        path: file with a name a line, alone or as LFW's people and pairs files have it. A line
-            that is the whole name of a person is not taken apart. Spaces around a name count if
-            somebody is called so.
+        path: file with a name a line, alone or as LFW's people and pairs files have it, or a pairs file of another of
+            `pairs_layouts`. A line that is the whole name of a person is not taken apart. Spaces around a name count
+            if somebody is called so.
         names: [C] names of people.
         key: names with the same key are the same.
 
@@ -54,12 +54,15 @@ def found(path, names, key=composed):
         return people.get(key(name)) or people.get(key(name.strip()), [])
 
     chosen, unknown = np.zeros(len(names), bool), {}
-    for line in _lines(path):
-        for name in [line] if labels(line) else _names(line):
-            own = labels(name)
-            chosen[own] = True
-            if not own:
-                unknown[name.strip()] = None
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        text = file.read()
+    named = pairs_layouts.people(text) or (
+        name for line in _lines(text) for name in ([line] if labels(line) else _names(line)))
+    for name in named:
+        own = labels(name)
+        chosen[own] = True
+        if not own:
+            unknown[name.strip()] = None
     return chosen, list(unknown)
 
 
@@ -96,10 +99,9 @@ def write_people(path, faces):
         temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
-def _lines(path):
+def _lines(text):
     """Lines with something on them, without the first if it only counts the others."""
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [line for line in file.read().split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     first, others = "".join(lines[:1]).split(), len(lines) - 1
     if all(map(str.isdecimal, first)) and math.prod(map(int, first)) in (others, others / 2):
         return lines[1:]
