@@ -10,7 +10,7 @@ import pytest
 
 from tf_facenet import config, logs, options
 from tf_facenet.cli import export
-from tf_facenet.options import LfwOptions, SoftmaxOptions
+from tf_facenet.options import LfwOptions, SoftmaxOptions, TripletOptions
 
 FACENET = {  # facenet's train_softmax.py: flag → default; models and data live elsewhere here
     "gpu_memory_fraction": 1.0, "model_def": "models.inception_resnet_v1", "max_nrof_epochs": 500,
@@ -140,9 +140,18 @@ def test_help_says_each_thing_once_and_defaults_as_they_are_typed():
     assert "(default center)" in text
 
 
-def test_free_on_resume_are_options():
-    names = {field.name for field in dataclasses.fields(SoftmaxOptions)}
-    assert names >= options.FREE_ON_RESUME
+@pytest.mark.parametrize("cls", [SoftmaxOptions, TripletOptions])
+def test_options_say_what_becomes_of_them(cls):
+    """When a run is resumed, and between workers."""
+    fixed, free, of_process = (config.names(cls, "resume", kind)
+                               for kind in (config.FIXED, config.FREE, config.OF_PROCESS))
+    assert fixed | free | of_process == {field.name for field in dataclasses.fields(cls)}
+    assert {"seed", "batch_size", "image_size", "learning_rate", "precision", "accumulate", "people_file"} <= fixed
+    assert {"data_dir", "models_base_dir", "logs_base_dir", "strict_data", "prelogits_hist_max", "jit"} <= free
+    assert of_process == {"resume", "workers", "worker_index", "import_"}
+    assert config.names(cls, "per_worker", True) == {
+        "workers", "worker_index", "data_dir", "models_base_dir", "logs_base_dir", "resume", "quiet",
+        "nrof_preprocess_threads", "gpu_memory_fraction", "import_"}
 
 
 def test_a_mistake_deeper_down_is_one_line(capsys, monkeypatch):

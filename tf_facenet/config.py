@@ -19,16 +19,22 @@ import traceback
 from tf_facenet import recipes, terminal
 from tf_facenet.files import check_target, parse_json, write_json
 
+# What becomes of an option when a run is resumed: it stays, since it decides what is learned; it may change; or it says
+# what a process is and not what its run is, and is never taken from the run.
+FIXED, FREE, OF_PROCESS = "fixed", "free", "of process"
 
-def option(default, help, *, choices=None, type=None, short=None, old="", writes=None):
+
+def option(default, help, *, choices=None, type=None, short=None, old="", writes=None,  # noqa: PLR0913  (facts of an option)
+           resume=FIXED, per_worker=False):
     """A ``--flag`` of an options class, and ``-s`` if `short` is "s"; a default of True or False makes it a switch.
 
     ``--no_flag`` turns off a switch that is on by default or that a recipe turns on; `old` is a name that it had in
     older versions; `writes` is what comes to be at this path, see `files.check_target`. A field whose name Python keeps
-    for itself ends in _, its flag does not.
+    for itself ends in _, its flag does not. `resume` says whether it may change on the way, `per_worker` whether it may
+    differ between the workers of a training.
     """
     metadata = {"help": help, "choices": choices, "type": type or default.__class__, "short": short, "old": old,
-                "writes": writes}
+                "writes": writes, "resume": resume, "per_worker": per_worker}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -201,6 +207,11 @@ def _from_recipe(cls, name):
 
 def _refuse(message):
     raise ValueError(message)
+
+
+def names(cls, fact, value):
+    """Names of the options of a class of which a fact, such as "resume", has this value."""
+    return {field.name for field in dataclasses.fields(cls) if field.metadata.get(fact) == value}
 
 
 def to_dict(options):

@@ -51,7 +51,7 @@ def test_resume_with_an_option_that_matters(started):
 
 
 def test_faces_that_lie_elsewhere_now(started):
-    assert resume(started, data_dir="/moved")[1].data_dir == "/moved"
+    assert resume(started, data_dir="/")[1].data_dir == "/"
 
 
 def test_a_folder_by_another_name(started, monkeypatch):
@@ -79,6 +79,25 @@ def test_a_decay_fixes_the_number_of_epochs(tmp_path):
     assert resume(run, max_nrof_epochs=500)[0] == run
     with pytest.raises(ValueError, match="the cosine decay of .* ends at epoch 500"):
         resume(run, max_nrof_epochs=3)
+
+
+@pytest.mark.parametrize("name", ["data_dir", "lfw_dir"])
+def test_faces_that_lie_elsewhere_now_may_be_named_anew(tmp_path, monkeypatch, name):
+    (tmp_path / "here" / "faces").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    run = runs.start(SoftmaxOptions(models_base_dir=str(tmp_path), **{name: "faces"}))
+    assert resume(run)[0] == run
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=f"--{name} of .* is 'faces', and from '{tmp_path}' nothing is there. Say where "
+                                      f"it is now: --resume .* --{name} PATH"):
+        resume(run)
+    assert getattr(resume(run, **{name: "here/faces"})[1], name) == "here/faces"
+
+
+def test_what_changes_nothing_may_be_said_again(started, tmp_path):
+    changes = {"models_base_dir": str(tmp_path), "strict_data": True, "prelogits_hist_max": 3.0}
+    assert vars(resume(started, **changes)[1]).items() >= changes.items()
+    assert resume(started, logs_base_dir=str(tmp_path / "logs"))[0].log_folder.parent == tmp_path / "logs"
 
 
 def test_resume_of_something_else(tmp_path):

@@ -9,18 +9,6 @@ from tf_facenet.options.learning import HeadOptions, LossOptions, OptimizerOptio
 from tf_facenet.options.run import DeviceOptions, RunOptions
 from tf_facenet.options.validation import ValidationOptions, VerificationOptions
 
-# Options that may change when a run is resumed, since they do not change what is learned. Of the faces it is looked at
-# whether they are the same, not where they lie.
-FREE_ON_RESUME = frozenset((
-    "data_dir", "max_nrof_epochs", "log_every_n_steps", "log_histograms", "checkpoint_every_n_steps",
-    "keep_checkpoints", "export", "data_licence", "template", "quiet", "nrof_preprocess_threads",
-    "gpu_memory_fraction", "validate_every_n_epochs", "validate_every_n_steps", "lfw_dir",
-    "lfw_pairs", "lfw_every_n_epochs", "lfw_batch_size", "lfw_nrof_folds", "lfw_distance_metric",
-    "lfw_use_flipped_images", "lfw_flip", "lfw_subtract_mean", "val_targets", "strategy", "num_devices", "jit", "remat",
-    "steps_per_execution", "shard_classes"))
-# Options that say what a process is, not what its run is: never taken from the run that is resumed.
-OF_PROCESS = frozenset(("resume", "workers", "worker_index", "import_"))
-
 
 class _Checked:
     def __post_init__(self):

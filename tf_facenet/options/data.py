@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from tf_facenet.config import image_size, option, paths, place, settings
+from tf_facenet.config import FREE, OF_PROCESS, image_size, option, paths, place, settings
 from tf_facenet.options.bounds import at_least, between
 
 TEMPLATES = ("112x112", "112x96")  # by name, of `align.crop.TEMPLATES`, which -h does not wait for
@@ -15,7 +15,8 @@ class DataOptions:
 
     data_dir: paths = option("drawn", "folder with one sub-folder per person, or a .rec file or the folder of "
                              "train.rec, or faces drawn by the package: drawn[:people=200,images=20,size=112,seed=0,"
-                             "first=0]; several, by the flag again or with colons between, are joined", type=paths)
+                             "first=0]; several, by the flag again or with colons between, are joined", type=paths,
+                             resume=FREE, per_worker=True)
     people_file: str = option("", "train only on the people named in this file, one a line")
     exclude_people: str = option("", "do not train on the people named in this file, such as LFW's pairs.txt or "
                                  "people.txt; case, accents and underscores do not matter")
@@ -26,7 +27,7 @@ class DataOptions:
     template: str = option("", "template on which the faces lie, HEIGHTxWIDTH, stored with the model, so that it cuts "
                            "faces out of photographs alike; by default what tf-facenet align noted in data_dir, or "
                            "pretrained_model's",
-                           choices=("", *TEMPLATES))
+                           choices=("", *TEMPLATES), resume=FREE)
     random_crop: bool = option(False, "random crop instead of that")
     random_flip: bool = option(False, "random horizontal flip")
     random_rotate: bool = option(False, "random rotation within ±10°")
@@ -38,8 +39,8 @@ class DataOptions:
     random_gray: float = option(0.0, "share of images that lose their colour")
     random_erase: float = option(0.0, "share of images of which a rectangle is hidden")
     random_jpeg: float = option(0.0, "share of images saved as JPEG of quality 30 to 90 and read again")
-    nrof_preprocess_threads: int = option(4, "threads that decode; 0 = one for each core")
-    strict_data: bool = option(False, "an unreadable image is an error instead of being skipped")
+    nrof_preprocess_threads: int = option(4, "threads that decode; 0 = one for each core", resume=FREE, per_worker=True)
+    strict_data: bool = option(False, "an unreadable image is an error instead of being skipped", resume=FREE)
     exclude_file: str = option("", "CSV file whose first column names images not to train on, as tf-facenet clean "
                                "writes it")
     filter_filename: str = option("", "HDF5 file of distances to class centres")
@@ -60,7 +61,7 @@ class ImportOptions:
     """Layers of your own."""
 
     import_: paths = option("", "module or .py file that defines layers of the model, if this package does not; "
-                            "several by the flag again", type=paths)
+                            "several by the flag again", type=paths, resume=OF_PROCESS, per_worker=True)
 
 
 @dataclass(kw_only=True)

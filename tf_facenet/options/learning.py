@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 
-from tf_facenet.config import option, scale
+from tf_facenet.config import FREE, option, scale
 from tf_facenet.options.bounds import at_least, between
 
 
@@ -70,7 +70,7 @@ class HeadOptions:
     sub_centers: int = option(1, "centres of each class, of which the nearest counts")
     sample_rate: float = option(1.0, "share of the classes that a step sees (PartialFC)")
     shard_classes: bool = option(False, "spread the centres over the devices, each with its own classes: for 100,000 "
-                                 "people and more")
+                                 "people and more", resume=FREE)
     interclass_filtering_threshold: float = option(0.0, "wrong classes with a cosine above are taken for wrong "
                                                    "labels; 0 = off")
     interclass_filtering: str = option("zero", "what becomes of them: logit zero (insightface) or out of the softmax",

@@ -8,15 +8,11 @@ from tf_facenet import config
 
 logger = logging.getLogger(__name__)
 
-# May differ between workers. Where the faces are is one of them: what they are is compared by `facts`.
-OF_ONE_WORKER = frozenset((
-    "workers", "worker_index", "data_dir", "models_base_dir", "logs_base_dir", "resume", "quiet",
-    "nrof_preprocess_threads", "gpu_memory_fraction", "import_"))
-
 
 def shared_options(options, **more):
     """The options that all workers must have in common, as a dict."""
-    return {name: value for name, value in {**config.to_dict(options), **more}.items() if name not in OF_ONE_WORKER}
+    own = config.names(type(options), "per_worker", True)  # such as where the faces are; what they are, `facts` compare
+    return {name: value for name, value in {**config.to_dict(options), **more}.items() if name not in own}
 
 
 def facts(faces):

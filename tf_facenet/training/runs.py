@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from tf_facenet import config
+from tf_facenet.data import single_paths
 from tf_facenet.files import atomic_write, remove_leftovers
 from tf_facenet.locks import lock
-from tf_facenet.options import FREE_ON_RESUME, OF_PROCESS
 from tf_facenet.training import cluster
 
 logger = logging.getLogger(__name__)
@@ -106,22 +106,35 @@ def resume(options, given):
         raise OSError(f"--resume {folder} is not a run folder: it has no options.json. Name a "
                       f"folder inside {options.models_base_dir!r}")
     old = config.load(type(options), folder / "options.json")
-    for name in sorted(given - FREE_ON_RESUME - OF_PROCESS):
+    fixed, free, of_process = (config.names(type(options), "resume", kind)
+                               for kind in (config.FIXED, config.FREE, config.OF_PROCESS))
+    for name in sorted(given & fixed):
         before, now = getattr(old, name), getattr(options, name)
         if before != now:
             raise ValueError(f"--{name} was {before!r} in {folder} and cannot become {now!r} on "
                              "the way; leave it out, or start a new run")
-    changes = {name: getattr(options, name) for name in (given & FREE_ON_RESUME) | OF_PROCESS}
+    changes = {name: getattr(options, name) for name in (given & free) | of_process}
     longer = changes.get("max_nrof_epochs", old.max_nrof_epochs) != old.max_nrof_epochs
     if longer and old.learning_rate_decay != "exponential":
         raise ValueError(f"--max_nrof_epochs cannot change: the {old.learning_rate_decay} decay of "
                          f"{folder} ends at epoch {old.max_nrof_epochs}")
     options = dataclasses.replace(old, **changes)
+    _check_places(options, folder)
     own = cluster.find(options)
     if own is None or own.is_chief:  # the others share the folder
         _take(folder)
         remove_leftovers(folder)
     return _run(folder, options), options
+
+
+def _check_places(options, folder):
+    """Raise OSError if the faces of a run are not where they were, seen from here: they may be given anew."""
+    for name in ("data_dir", "lfw_dir"):
+        for path in single_paths(getattr(options, name) or []):
+            is_drawn = path.partition(":")[0] == "drawn"
+            if not (is_drawn or os.path.exists(os.path.expanduser(path))):
+                raise OSError(f"--{name} of {folder} is {path!r}, and from {os.getcwd()!r} nothing is there. Say where "
+                              f"it is now: --resume {folder} --{name} PATH")
 
 
 def revision():
