@@ -51,14 +51,15 @@ def make_trainer(center=True, batch_norm=True, head="softmax", classes=CLASSES, 
         center_loss_factor=0.1, weight_decay=1e-3, prelogits_norm_loss_factor=1e-3)
 
 
-def make_loop(strategy, optimizer="MOM", accumulate=1, loss_scale=None, sync_batchnorm=True, **options):
+def make_loop(strategy, optimizer="MOM", accumulate=1, loss_scale=None, sync_batchnorm=True, rate=0.05,
+              **options):
     keras.utils.set_random_seed(1)
     execution = {name: options.pop(name) for name in ("jit", "steps_per_execution") if name in options}
     with strategy.scope():
         trainer = make_trainer(**options)
         scale = LossScale(loss_scale, patience=3) if loss_scale else None
         average = averages.WeightAverage(trainer.averaged_variables, 0.9)
-        made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), 0.05)
+        made = optimizers.create(SoftmaxOptions(optimizer=optimizer, clip_norm=5.0), rate)
     distribution.prepare(trainer, strategy, BATCH, sync_batchnorm=sync_batchnorm)
     return Loop(trainer, made, strategy, average, accumulate, loss_scale=scale, **execution)
 

@@ -52,6 +52,18 @@ def test_an_overflow_leaves_the_step_out_and_halves_the_scale():
     assert numpy(loop.loss_scale.good_steps) == 0
 
 
+def test_a_step_that_is_left_out_counts_for_neither_the_schedule_nor_its_log():
+    rates = keras.optimizers.schedules.PiecewiseConstantDecay([0], [0.05, 0.005])
+    loop = make_loop(tf.distribute.get_strategy(), loss_scale=3e38, rate=rates)
+    loop.trainer.weight_decay = 100.0
+    terms = run(loop, 6)
+    scales = [each["loss_scale"] for each in terms]
+    left_out = next(step for step in range(5) if scales[step + 1] >= scales[step])  # each halved the scale
+    assert 0 < left_out < 5
+    expected = [0.05] * (left_out + 1) + [0.005] * (5 - left_out)
+    assert [each["learning_rate"] for each in terms] == pytest.approx(expected)
+
+
 def test_two_replicas_agree_with_one(two_devices):
     assert_same(train(tf.distribute.get_strategy(), loss_scale=2.0**10), train(two_devices, loss_scale=2.0**10), 2e-5)
 

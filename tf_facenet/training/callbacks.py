@@ -6,7 +6,6 @@ import functools
 import logging
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from tf_facenet import config
@@ -200,11 +199,10 @@ class Hooks:
 
     def _log(self, step, terms, seconds):
         epoch, batch = self._position(step)
-        rate = float(self.plan.learning_rate(np.int64(step - 1)))  # NumPy's, see `History.add`
-        self.history.add(step, epoch=epoch, time=seconds, learning_rate=rate, **terms)
+        self.history.add(step, epoch=epoch, time=seconds, **terms)
         if not self.options.quiet:
             logger.info("Epoch: [%d][%d/%d]\tTime %.3f\t%s", epoch, batch, self.plan.epoch_size,
-                        seconds, self.loop.trainer.line(terms, rate))
+                        seconds, self.loop.trainer.line(terms))
         self._bar.update(step, f"loss {terms['loss']:.3f}")
 
     def _position(self, step):

@@ -145,6 +145,8 @@ class Loop:
     def _train_step(self, images, labels, stopping):
         if self.sampling:
             self.sampling.gather(labels)
+        # The optimizer's own: a step that float16 skips does not count for the schedule.
+        rate = tf.convert_to_tensor(self.optimizer.learning_rate)
         if self.loss_scale:
             # Whether to apply them is asked outside of the replicas: they could not disagree about it.
             gradients, terms = self.strategy.run(self._gradients, args=(images, labels, stopping))
@@ -156,7 +158,7 @@ class Loop:
             terms = self._means(self.strategy.run(self._replica_step, args=(images, labels, stopping)))
         if self.sampling:
             self.sampling.scatter()
-        return terms
+        return {**terms, "learning_rate": rate}
 
     def _means(self, terms):
         """Means over the replicas, in one message."""

@@ -74,10 +74,10 @@ class FaceTrainer(keras.Model):
         return self.weight_decay * (kernel_decay(self.backbone.trainable_variables)
                                     + self.head.summed(kernel_decay))
 
-    def line(self, terms, rate):
-        """What a log line says of a step: its terms in facenet's words, and the learning rate."""
+    def line(self, terms):
+        """What a log line says of a step: its terms in facenet's words."""
         return (f"Loss {terms['loss']:2.3f}\tXent {terms['xent']:2.3f}\tRegLoss {terms['reg_loss']:2.3f}\t"
-                f"Accuracy {terms['accuracy']:2.3f}\tLr {rate:2.5f}\tCl {terms['center_loss']:2.3f}")
+                f"Accuracy {terms['accuracy']:2.3f}\tLr {terms['learning_rate']:2.5f}\tCl {terms['center_loss']:2.3f}")
 
     def watch(self, patience, step):
         """What looks whether the run learns; says first what an untrained network has."""

@@ -55,12 +55,12 @@ class TripletTrainer(FaceTrainer):
             loss = loss + self.head_factor * terms["xent"]
         return {"loss": loss, **terms}
 
-    def line(self, terms, rate):
+    def line(self, terms):
         """What a log line says of a step."""
         names = {"loss": "Loss", "triplet_loss": "Triplet", "active_share": "Active",
                  "positive_distance": "Pos", "negative_distance": "Neg", "xent": "Xent", "accuracy": "Accuracy"}
         shown = [f"{title} {terms[name]:2.3f}" for name, title in names.items() if name in terms]
-        return "\t".join([*shown, f"Lr {rate:2.5f}"])
+        return "\t".join([*shown, f"Lr {terms['learning_rate']:2.5f}"])
 
     def watch(self, patience, step):
         """What looks whether the embeddings collapse into one point."""
