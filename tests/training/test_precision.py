@@ -55,7 +55,7 @@ def test_an_overflow_leaves_the_step_out_and_halves_the_scale():
 def test_a_step_that_is_left_out_counts_for_neither_the_schedule_nor_its_log():
     rates = keras.optimizers.schedules.PiecewiseConstantDecay([0], [0.05, 0.005])
     loop = make_loop(tf.distribute.get_strategy(), loss_scale=3e38, rate=rates)
-    loop.trainer.weight_decay = 100.0
+    loop.trainer.weight_decay = 4.0
     terms = run(loop, 6)
     scales = [each["loss_scale"] for each in terms]
     left_out = next(step for step in range(5) if scales[step + 1] >= scales[step])  # each halved the scale
