@@ -38,10 +38,13 @@ def test_all_actions(packed, tmp_path, capsys):
     assert records(capsys, "unpack", packed, tmp_path / "faces") == f"20 images: {tmp_path}/faces\n"
     assert records(capsys, "merge", tmp_path / "both", packed, tmp_path / "faces", "--dedupe") == (
         f"40 images of 4 people: {tmp_path}/both\n")
-    assert records(capsys, "merge", tmp_path / "both", packed, tmp_path / "faces").startswith("40 images of 8 people")
-    (tmp_path / "both" / "train.idx").unlink()
-    assert "none; found by walking through the file" in records(capsys, "info", tmp_path / "both")
-    assert records(capsys, "index", tmp_path / "both") == f"{tmp_path}/both/train.idx: 49 records\n"
+    two = tmp_path / "two"
+    assert records(capsys, "merge", two, packed, tmp_path / "faces").startswith("40 images of 8 people")
+    (two / "train.idx").unlink()
+    (two / "train.rec").rename(two / "mine.rec")
+    assert "none; found by walking through the file" in records(capsys, "info", two)
+    assert records(capsys, "index", two) == f"{two}/mine.idx: 49 records\n"
+    assert records(capsys, "verify", two) == f"{two}/mine.rec is good\n"
 
 
 def mistake(capsys, *words):

@@ -76,8 +76,10 @@ def test_merging_keeps_people_apart_or_joins_those_of_equal_names(tmp_path):
     together = f"{tmp_path / 'two'}:{tmp_path / 'three'}"
     assert packing.merge([tmp_path / "rec", together], tmp_path / "all", dedupe=True,
                          quiet=True).names == ["ann", "bob", "eve"]
-    (tmp_path / "rec" / "names.txt").unlink()
-    with pytest.raises(ValueError, match=r"--dedupe needs the names of people, and .*train\.rec has no names\.txt"):
+    for name in ("names.txt", "train.lst"):
+        (tmp_path / "rec" / name).unlink()
+    with pytest.raises(ValueError, match=r"--dedupe needs the names of people, and .*train\.rec has neither names\.txt "
+                                         r"nor a list train\.lst"):
         packing.merge([f"{tmp_path / 'two'}:{tmp_path / 'rec' / 'train.rec'}"], tmp_path / "none", dedupe=True,
                       quiet=True)
 
@@ -115,12 +117,27 @@ def test_a_key_that_is_listed_twice(packed):
 
 @pytest.mark.parametrize("line", ["1\t/data/imgs/0/1.jpg\t0", "0\timgs/0/1.jpg\t3", "1\tC:\\imgs\\1.jpg\t0",
                                   "1\t/data/1.jpg\t0\t10\t10\t90\t90"])
-def test_the_list_of_a_published_set_is_not_used(packed, caplog, line):
+def test_the_list_of_a_published_set_gives_no_places(packed, caplog, line):
     (packed / "train.lst").write_text(f"{line}\n" * 3)
     assert packing.unpack(packed, packed.parent / "out", quiet=True) == 3
     assert sorted(files(packed.parent / "out")) == ["a/00000001.jpg", "b/00000002.jpg", "b/00000003.png"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{packed}/train.lst is not used: it has the paths that images had where it was made, not their keys"]
+        f"{packed}/train.lst gives no places for images: it has the paths that they had where it was made, not "
+        "their keys"]
+
+
+def test_people_of_a_published_set_are_called_as_in_its_list(packed, tmp_path):
+    """Also where they are joined with others by their names, and unpacked."""
+    (packed / "names.txt").unlink()
+    (packed / "train.lst").write_text("1\t/data/imgs/Ann/1.jpg\t0\n"
+                                     "1\t/data/imgs/Bo/2.jpg\t1\n1\t/data/imgs/Bo/7.jpg\t1\n")
+    assert data.load(packed).names == ["Ann", "Bo"]
+    assert "names 'Ann' to 'Bo'" in inspection.describe(str(packed / "train.rec"))["people"]
+    packing.unpack(packed, tmp_path / "out", quiet=True)
+    assert sorted(files(tmp_path / "out")) == ["Ann/00000001.jpg", "Bo/00000002.jpg", "Bo/00000003.png"]
+    write(tmp_path / "more", {"Bo/1.jpg": JPEG, "Cy/1.jpg": JPEG})
+    merged = packing.merge([packed, tmp_path / "more"], tmp_path / "both", dedupe=True, quiet=True)
+    assert (merged.names, merged.labels.tolist()) == (["Ann", "Bo", "Cy"], [0, 1, 1, 1, 2])
 
 
 @pytest.mark.parametrize("line", ["1\t0.000000\t7", "1\t-1.5e-05\t2\tx.jpg"])

@@ -75,6 +75,47 @@ def test_names_of_people(tmp_path):
         data.load(tmp_path)
 
 
+@pytest.mark.parametrize(("listed", "names"), [  # beside three images of the labels 0, 2, 2
+    ("1\t0.000000\tann/deep/er/1.png\n2\t2\tbo/1.png\n3\t2\tbo/x/2.png\n", ["ann", "bo"]),  # the first folder
+    ("0\t0\ttrain/ann/1.png\r\n1\t2\ttrain/bo/1.png\r\n2\t2\ttrain/bo/2.png\r\n", ["ann", "bo"]),  # or the last
+    ("1\t0\t9\ta\\nb\\t/1.png\n2\t2\t9\tbo/1.png\n3\t2\t9\tbo/2.png\n", ["a\nb\t", "bo"]),  # several labels
+    ("1\t0\tann\\1.png\n2\t2\tbo\\1.png\n3\t2\tbo\\2.png\n", ["ann", "bo"]),  # written on Windows
+    # insightface's published form; of two people whose images were bad there are more lines than images
+    ("1\t/data/x/ann/1.png\t0\n1\t/data/x/cy/1.png\t1\n" + "1\t/data/x/bo/1.png\t2\n" * 3, ["ann", "bo"]),
+    ("1\tC:\\x\\ann\\1.png\t0\t3\t4\n1\tC:\\x\\bo\\1.png\t2\t3\t4\n1\tC:\\x\\bo\\1.png\t2\t3\t4\n", ["ann", "bo"]),
+    # what does not fit: a person in two folders, a folder of two people, too few lines, a label less, other texts
+    ("1\t0\tann/1.png\n2\t2\tbo/1.png\n3\t2\tcy/2.png\n", None),
+    ("1\t0\tbo/1.png\n2\t2\tbo/1.png\n3\t2\tbo/2.png\n", None),
+    ("1\t0\tann/1.png\n2\t2\tbo/1.png\n", None), ("1\t0\tann/1.png\n2\t1\tbo/1.png\n3\t1\tbo/2.png\n", None),
+    ("1\t0\t../1.png\n2\t2\tbo/1.png\n3\t2\tbo/2.png\n", None), ("1\t0\t1.png\n2\t2\t2.png\n3\t2\t3.png\n", None),
+    ("1\tx\tann/1.png\n", None), ("1\tinf\tann/1.png\n", None), ("ann\n", None), ("\n", None), ("", None)])
+def test_names_of_people_in_a_list(tmp_path, caplog, listed, names):
+    write(tmp_path, (1, 0, b"a"), (2, 2, b"b"), (3, 2, b"c"))
+    (tmp_path / "train.lst").write_text(listed, newline="")
+    assert data.load(tmp_path).names == (names or ["0", "2"])
+    said = f"train.rec: people are called by their labels, for {tmp_path}/train.lst does not fit: expected one folder"
+    assert (said in caplog.text) == (names is None)
+    (tmp_path / "names.txt").write_text("one\ntwo\nthree\n")
+    assert data.load(tmp_path).names == ["one", "three"]  # names.txt says it, whatever the list says
+
+
+def test_a_folder_means_its_only_record_file(tmp_path):
+    folder = write(tmp_path / "set", *PLAIN)
+    for suffix in ("rec", "idx"):
+        (folder / f"train.{suffix}").rename(folder / f"ms1m.{suffix}")
+    (folder / ".hidden").mkdir()
+    assert data.load(folder).samples[0] == f"{folder}/ms1m.rec@0"
+    (folder / "val.rec").touch()
+    with pytest.raises(ValueError, match=r"set' has several record files: ms1m\.rec, val\.rec\. Name one of them"):
+        data.load(folder)
+    (folder / "ms1m.rec").rename(folder / "train.rec")
+    assert records.record_file(folder) == f"{folder}/train.rec"
+    (folder / "train.rec").unlink()
+    (folder / "ann").mkdir()
+    (folder / "ann" / "1.jpg").touch()
+    assert data.load(folder).names == ["ann"]  # a folder of people, whatever lies beside them
+
+
 def test_an_image_without_bytes_is_an_image_and_a_person_without_is_none(tmp_path):
     faces = data.load(write(tmp_path, *INSIGHTFACE, (9, 5, b"")))
     assert contents(faces) == ["a", "b", "c", ""]

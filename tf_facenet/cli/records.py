@@ -92,7 +92,7 @@ class Options:
     """Pack, unpack, join and check training sets in insightface's record files."""
 
     action: str = positional("; ".join(f"{name} {paths}" for name, (_, paths) in ACTIONS.items()))
-    paths: list = positional("REC is a file *.rec or the folder of train.rec; OUT a folder to write", several=True)
+    paths: list = positional("REC is a file *.rec or the folder of one; OUT a folder to write", several=True)
     dedupe: bool = option(False, "merge: people of equal names are one")
     lfw_pairs: str = option("pairs.txt", "bin: file of the pairs, also looked for in and beside IMAGES")
     quiet: bool = option(False, "no progress bar")

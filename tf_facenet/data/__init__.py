@@ -10,7 +10,7 @@ def load(path):
     """Load the training set that a path describes.
 
     Args:
-        path: folder with one sub-folder for each person; or a record file `*.rec` or the folder of a `train.rec`;
+        path: folder with one sub-folder for each person; or a record file `*.rec` or the folder of one;
             or "drawn" or "drawn:people=400,seed=1" (`drawn.parse`). Of several, in a list or with colons between them,
             the people count as different.
 

@@ -20,9 +20,15 @@ def unescaped(text):
 
 
 def read_lines(path):
+    """The list of `each_line`."""
+    return list(each_line(path))
+
+
+def each_line(path):
     """Lines of a file, still escaped, without the mark of UTF-8 that some editors put before the first."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-        return [line.rstrip("\r\n") for line in file]
+        for line in file:
+            yield line.rstrip("\r\n")
 
 
 def write_lines(path, lines):

@@ -1,29 +1,23 @@
 """Writing record files as insightface has them, from any faces; and the way back to a folder."""
 
-import logging
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from tf_facenet import data
-from tf_facenet.data import headers, records
+from tf_facenet.data import headers, records, records_lists
 from tf_facenet.data.faces import Faces
-from tf_facenet.data.lines import escaped, read_lines, unescaped, write_lines
+from tf_facenet.data.lines import escaped, write_lines
 from tf_facenet.data.people import composed
 from tf_facenet.data.recordio import RecordFile, RecordWriter
 from tf_facenet.data.samples import Samples, read
 from tf_facenet.files import atomic_folder, atomic_write, check_replaceable
 from tf_facenet.progress import Progress
 
-# A line of face2rec2's input list: a flag, the path of an image where the list was made, its label, perhaps more.
-_FACE2REC2 = re.compile(r"\d+\t[^\t]*[^\t\d.e+-][^\t]*\t\d+(\.\d+)?(\t.*)?")
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WebP": ".webp",
              "TIFF": ".tif", "PBM": ".pbm", "PGM": ".pgm", "PPM": ".ppm"}
-
-logger = logging.getLogger(__name__)
 
 
 def pack(source, out, quiet=False):
@@ -69,11 +63,13 @@ def merge(sources, out, dedupe=False, quiet=False):
     parts = [data.load(source) for source in sources]
     faces = Faces.join(parts)
     if dedupe:
-        for source in sources:
+        for source, part in zip(sources, parts, strict=True):
             file = records.record_file(source)
-            if file and not os.path.exists(records.companion(file, "names.txt")):
-                raise ValueError(f"--dedupe needs the names of people, and {file} has no names.txt beside it. Write "
-                                 "one, a line for each label from 0 on, or leave out --dedupe")
+            named = not file or os.path.exists(records.companion(file, "names.txt"))
+            if not named and all(map(str.isdecimal, part.names)):
+                raise ValueError(f"--dedupe needs the names of people, and {file} has neither names.txt nor a list "
+                                 f"{Path(file).stem}.lst with them beside it. Write names.txt, a line for each label "
+                                 "from 0 on, or leave out --dedupe")
         names = [composed(name) for part in parts for name in part.names]
         people = {name: number for number, name in enumerate(dict.fromkeys(names))}
         faces = Faces(faces.samples, np.array([people[name] for name in names])[faces.labels], list(people))
@@ -133,11 +129,11 @@ def _write_records(faces, order, path, index, quiet):
 def unpack(path, out, quiet=False):
     """Write the images of a record file as a folder of people.
 
-    They get the paths that `train.lst` beside it gives them, or else `<person>/<key>` with their format's suffix. The
-    list of insightface's published sets gives none: it is face2rec2's input, with the paths of its author's machine.
+    They get the paths that `train.lst` beside it gives them (`records_lists.paths`), or else `<person>/<key>` with
+    their format's suffix.
 
     Args:
-        path: record file or folder of `train.rec`.
+        path: record file or its folder.
         out: folder to write; it appears when all is written.
         quiet: no progress bar.
 
@@ -152,7 +148,7 @@ def unpack(path, out, quiet=False):
     check_replaceable(out)
     found = records.read_records(path)
     faces, keys = records.faces(found), found.keys[found.are_images].tolist()
-    listed = _listed(path)
+    listed = records_lists.paths(records.companion(path, ".lst"))
     with atomic_folder(out) as folder, RecordFile(path) as file, Progress(len(faces), "Writing images", quiet) as bar:
         for done, (key, label, offset) in enumerate(zip(keys, faces.labels, faces.samples.place, strict=True), 1):
             image = file.image(offset)
@@ -168,39 +164,16 @@ def existing(path):
     """The record file that a path means; OSError if there is none."""
     file = records.record_file(path)
     if not file or not os.path.isfile(file):
-        raise FileNotFoundError(f"no record file {os.fspath(path)!r}. Expected a file *.rec or the folder of a "
-                                f"{records.NAME}")
+        raise FileNotFoundError(f"no record file {os.fspath(path)!r}. Expected a file *.rec or the folder of one, "
+                                f"such as {records.NAME}")
     return file
 
 
-def _listed(path):
-    """Key → path of the image below a folder, by the list beside a record file."""
-    path = records.companion(path, ".lst")
-    lines, listed = read_lines(path) if os.path.isfile(path) else [], {}
-    if lines and _FACE2REC2.fullmatch(lines[0]):
-        logger.warning("%s is not used: it has the paths that images had where it was made, not their keys", path)
-        return {}
-    for number, line in enumerate(lines, 1):
-        key, name = line.split("\t")[0], unescaped(line.rpartition("\t")[2])
-        if line.count("\t") < 2 or not key.isdecimal() or not _stays_inside(name):
-            raise ValueError(f"{path}, line {number}: expected a key, a label and a path below a folder, found "
-                             f"{line!r:.200}. Mend or remove it")
-        if int(key) in listed:
-            raise ValueError(f"{path}, line {number}: key {key} occurs twice. Mend or remove it")
-        listed[int(key)] = name
-    return listed
-
-
 def _numbered(path, name, key, image):
-    if "/" in name or not _stays_inside(name):
+    if "/" in name or not records_lists.stays_inside(name):
         raise ValueError(f"{records.companion(path, 'names.txt')}: a person is called {name!r}, which is no name for a "
                          "folder. Mend it")
     return f"{name}/{key:08d}{_SUFFIXES.get(headers.image_format(image[:16]), '.jpg')}"
-
-
-def _stays_inside(path):
-    path = Path(path)
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in str(path)
 
 
 def write_index(path):

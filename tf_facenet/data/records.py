@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_facenet.data import records_lists
 from tf_facenet.data.faces import Faces
 from tf_facenet.data.lines import read_lines, unescaped
 from tf_facenet.data.recordio import FIRST, FRAME, HEADER, LENGTH_BITS, MAGIC, RecordFile, after
 from tf_facenet.data.samples import Samples
 
-NAME = "train.rec"
+SUFFIX, NAME = ".rec", "train.rec"  # of every record file; of insightface's
 MAX_LABEL = 1 << 24  # a 32-bit float counts no further
 
 _WORDS = 9  # of 4 bytes, that say all about a record: its frame, its header and the first label of a vector
@@ -59,10 +60,27 @@ class Records:
 
 
 def record_file(path):
-    """The record file that a path means, a file `*.rec` or a folder with `train.rec`; None if it means no such."""
+    """The record file that a path means; None if it means no such.
+
+    That is a file `*.rec`, or of a folder `train.rec` or, if it has no folders of people, the only file `*.rec`.
+
+    Raises:
+        OSError: the folder cannot be read.
+        ValueError: it has several such files.
+    """
     path = os.path.expanduser(os.fspath(path))
-    inside = os.path.join(path, NAME)
-    return path if path.endswith(".rec") and not os.path.isdir(path) else inside if os.path.lexists(inside) else None
+    if not os.path.isdir(path):
+        return path if path.endswith(SUFFIX) else None
+    if os.path.lexists(os.path.join(path, NAME)):
+        return os.path.join(path, NAME)
+    with os.scandir(path) as entries:
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+    found = sorted(entry.name for entry in entries if entry.name.endswith(SUFFIX) and not entry.is_dir())
+    if not found or any(entry.is_dir() for entry in entries):
+        return None
+    if len(found) > 1:
+        raise ValueError(f"folder {path!r} has several record files: {', '.join(found)}. Name one of them")
+    return os.path.join(path, found[0])
 
 
 def companion(path, name):
@@ -88,7 +106,8 @@ def read_faces(path):
 def faces(records):
     """The images of a record file, by key, of people numbered in the order of their labels.
 
-    People are called by `names.txt` beside the file (line k is label k) or else by their label.
+    People are called by `names.txt` beside the file (line k is label k), or by `train.lst` (`records_lists.people`), or
+    else by their label.
 
     Args:
         records: `Records`.
@@ -104,11 +123,11 @@ def faces(records):
     labels = _whole_numbers(records)
     if not len(labels):
         raise ValueError(f"{records.path}: none of the {len(images)} records has an image")
-    found, labels = np.unique(labels, return_inverse=True)
+    found, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(found) <= found[-1]:
         logger.info("%s: %d different labels up to %d; they are numbered anew", records.path, len(found), found[-1])
     return Faces(Samples.of_records(records.path, records.offsets[images]), labels.astype(np.int64),
-                 _names(records.path, found))
+                 _names(records.path, dict(zip(found.tolist(), counts.tolist(), strict=True))))
 
 
 def read_records(path):
@@ -226,15 +245,23 @@ def _whole_numbers(records):
     return labels.astype(np.int64)
 
 
-def _names(path, labels):
-    names = companion(path, "names.txt")
-    if not os.path.isfile(names):
-        return [str(label) for label in labels]
-    lines = read_lines(names)
-    if labels[-1] >= len(lines):
-        raise ValueError(f"{names} has {len(lines)} lines, but {path} has the label {labels[-1]}; expected one line "
-                         "for each label from 0 on. Mend or remove it")
-    return [unescaped(lines[label]) for label in labels]
+def _names(path, counts):
+    """Names of the people whose labels, in order, have so many images each."""
+    names, listed = companion(path, "names.txt"), companion(path, ".lst")
+    if os.path.isfile(names):
+        lines, last = read_lines(names), max(counts)
+        if last >= len(lines):
+            raise ValueError(f"{names} has {len(lines)} lines, but {path} has the label {last}; expected one line "
+                             "for each label from 0 on. Mend or remove it")
+        return [unescaped(lines[label]) for label in counts]
+    if os.path.isfile(listed):
+        found = records_lists.people(listed, counts)
+        if found:
+            logger.info("%s: people are called as their folders in %s", path, listed)
+            return [found[label] for label in counts]
+        logger.warning("%s: people are called by their labels, for %s does not fit: expected one folder for each label "
+                       "and a line for each image", path, listed)
+    return [str(label) for label in counts]
 
 
 def read_property(path):

@@ -14,7 +14,7 @@ class DataOptions:
     """Training data."""
 
     data_dir: paths = option("drawn", "folder with one sub-folder per person, or a .rec file or the folder of "
-                             "train.rec, or faces drawn by the package: drawn[:people=200,images=20,size=112,seed=0,"
+                             "one, or faces drawn by the package: drawn[:people=200,images=20,size=112,seed=0,"
                              "first=0]; several, by the flag again or with colons between, are joined", type=paths,
                              resume=FREE, per_worker=True)
     people_file: str = option("", "train only on the people named in this file, one a line")
