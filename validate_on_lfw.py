@@ -29,10 +29,10 @@ def main(argv=None):
     facts = {"model": options.model, "lfw_dir": options.lfw_dir, "missing": sets[0].missing, "val_targets": more}
     for pairs in sets:
         result = verify(options, embedder, pairs, flip, f"_{pairs.name}" * (pairs is not sets[0]))
-        (facts if pairs is sets[0] else more.setdefault(pairs.name, {})).update(flip=flip, **result.to_json())
+        (facts if pairs is sets[0] else more.setdefault(pairs.name, {})).update(result.to_json())
         if options.json:
             write_json(options.json, facts)
-        say(*result.lines())
+        say(result.of_all_pairs(), *result.lines())
     say(*(line for pairs in sets for line in pairs.left_out()))
     return 0
 
@@ -41,7 +41,7 @@ def verify(options, embedder, pairs, flip, suffix):
     """Verify one set and draw the result, an `evaluation.verification.Report`."""
     from tf_facenet.evaluation import metrics, plots, report, verification
 
-    say(f"Runnning forward pass on {pairs.name.upper()} images")
+    say(f"Runnning forward pass on {pairs.title} images")
     with Progress(len(set(pairs.images)), "Embedding", options.quiet) as bar:
         result = verification.verify(embedder, pairs, flip, bar.update, subtract_mean=options.subtract_mean,
                                      distance=metrics.FACENET_DISTANCES[options.distance_metric])

@@ -14,7 +14,7 @@ ROWS = {
     "version": 0, "lookup": 0, "config": 0, "options": 0, "recipes": 0, "files": 0, "safe_pickle": 0, "progress": 0,
     "locks": 0, "threads": 0, "terminal": 0, "environment": 0,
     "logs": 3, "kernels": 3,
-    "evaluation": 4, "evaluation.metrics": 1, "evaluation.templates": 1,
+    "evaluation": 4, "evaluation.metrics": 1, "evaluation.rates": 1, "evaluation.templates": 1,
     "data": 3, "data.faces": 1, "data.folders": 1, "data.headers": 1, "data.pairs": 1, "data.bins": 1,
     "data.people": 1, "data.drawn": 1,
     "data.samples": 1, "data.lines": 1, "data.recordio": 1, "data.records": 1,

@@ -56,6 +56,7 @@ MISTAKES = {
     "tf-facenet classify train people none.keras c.npz": "No model at 'none.keras'",
     "tf-facenet filter model.keras nowhere d.h5": "no folder 'nowhere'",
     "tf-facenet threshold small.tflite people": "'small.tflite' is not a .keras file; only those can be changed",
+    "tf-facenet threshold model.keras people --lfw_pairs good.txt": "--far is 0.001, but 1 pairs of different people",
     "tf-facenet threshold model.keras people --lfw_pairs bad.txt": "pairs file 'bad.txt', line 2: expected",
     "tf-facenet report model.keras --pairs people": "No file 'pairs.txt'",
     "tf-facenet export none.keras e.onnx": "No model at 'none.keras'",

@@ -61,7 +61,7 @@ def test_names_of_people_and_options_can_stay_at_home(folder, tmp_path, capsys):
 def test_without_more_words_it_is_a_saved_model_and_faces_are_drawn(folder, tmp_path, capsys):
     code, text, _ = status(capsys, "export", folder / "run", tmp_path / "m", "--quiet")
     assert code == 0
-    assert "Accuracy on 300 pairs: 0." in text
+    assert "Accuracy on 300 pairs of drawn faces: 0." in text
     assert Embedder.load(tmp_path / "m").image_size == (20, 16)
 
 

@@ -52,9 +52,13 @@ def test_threshold_then_compare(world, run, tmp_path):
     lines = [f"{name} {i} {i + 1}" for name in colors.COLORS for i in (1, 3)]
     lines += [f"{a} {i} {b} {i}" for a, b in (("Red", "Green"), ("Blue", "Yellow")) for i in (1, 2, 3, 4)]
     pairs.write_text("8\n" + "\n".join(lines))
-    said = run("threshold", model, "all", "--lfw_pairs", pairs, "--far", "0.1")
+    said = run("threshold", model, "all", "--lfw_pairs", pairs, "--far", "0.125")
+    assert ("Of all 16 pairs the threshold accepts 1.00000 of the same person, and 1 of 8 pairs of different people, a "
+            "rate of 0.125 (95 % interval 0.022 to 0.47)") in said
     stored = load_model(model)[1]["threshold"]
-    assert stored["distance"] == "squared-L2"
+    assert {name: stored[name] for name in ("distance", "flip", "far", "false_accepts", "different_pairs")} == {
+        "distance": "squared-L2", "flip": "none", "far": 0.125, "false_accepts": 1, "different_pairs": 8}
+    assert stored["far_interval"] == pytest.approx([0.0224, 0.4709], abs=1e-4)
     assert f"now stored in {model}: {stored['value']:.4f}; " in said
     assert said.endswith(f" --threshold of compare and identify: {stored['value']**0.5:.4f}\n")
     text = run("compare", model, *reds, blue, "--align", "none")
@@ -62,6 +66,49 @@ def test_threshold_then_compare(world, run, tmp_path):
     assert "0 2  different" in text
     embeddings = Embedder.load(model).embed([str(path) for path in (*reds, blue)])
     assert f"  {np.linalg.norm(embeddings[0] - embeddings[2]):1.4f}  " in text
+
+
+@pytest.mark.parametrize("far", ["0.1", "1e-6", "0"])
+def test_a_rate_that_the_pairs_cannot_show_is_refused(far, run, tmp_path):
+    model = colors.write_model(tmp_path / "own.keras")
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("".join(f"{a} 1 2\n{a} {i} {b} {i}\n" for a, b in (("Red", "Green"), ("Blue", "Yellow"))
+                             for i in (1, 2, 3, 4)))
+    command = ("threshold", model, "all", "--lfw_pairs", pairs, "--far", far)
+    message = "but 8 pairs of different people cannot show .*; the smallest that they can is 0.125. Pass that, give more"
+    with pytest.raises(ValueError, match=message):
+        run(*command)
+    assert load_model(model)[1]["threshold"] is None
+    said = run(*command, "--allow_extrapolation", "--flip", "concat")
+    assert "and 0 of 8 pairs of different people, a rate of 0 (95 % interval 0 to 0.32)" in said
+    stored = load_model(model)[1]["threshold"]
+    assert (stored["far"], stored["false_accepts"], stored["different_pairs"]) == (float(far), 0, 8)
+
+
+def test_threshold_with_concat_is_of_unit_rows(world, run, tmp_path):
+    """Of colours the mirrored image has the same embedding, so that the threshold is the same; facenet's would be twice."""
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("Red 1 2\nRed 1 Green 1\nBlue 1 2\nBlue 1 Yellow 1\n")
+    values = []
+    for flip in ("none", "sum", "concat"):
+        model = colors.write_model(tmp_path / f"{flip}.keras")
+        run("threshold", model, "all", "--lfw_pairs", pairs, "--far", "0.5", "--flip", flip)
+        values.append(load_model(model)[1]["threshold"]["value"])
+    np.testing.assert_allclose(values, values[0], rtol=1e-3)
+
+
+def test_another_flip_than_the_thresholds_is_said(world, run, tmp_path):
+    stored = {"distance": "squared-L2", "value": 0.25}
+    files = [world / "all" / "Red" / f"Red_000{number}.png" for number in (1, 2)]
+    said = "The model's threshold was measured with --flip sum, these distances with --flip none: "
+    for more, warns in (({"flip": "sum"}, True), ({"flip": "none"}, False), ({}, False)):  # {}: an older file's
+        model = colors.write_model(tmp_path / "m.keras", threshold={**stored, **more})
+        run("enroll", model, "known", tmp_path / "g", "--align", "none")
+        for command in (("compare", model, *files), ("identify", model, tmp_path / "g", *files),
+                        ("cluster", model, "known", tmp_path / f"c{len(more)}{warns}")):
+            lines = run(*command, "--align", "none").splitlines()
+            assert sum(line.startswith(said) for line in lines) == warns, command
+    assert said not in run("compare", model, *files, "--align", "none", "--threshold", "1")
 
 
 def test_concat_gives_the_distances_of_unit_rows(world, run, tmp_path):
@@ -224,13 +271,32 @@ def test_enroll_and_identify(world, run, tmp_path):
     arguments = ("identify", "model.keras", gallery, yellow / "Yellow_0001.png", world / "all" / "Red" / "Red_0001.png",
                  "--align", "none", "--threshold", "0.5")
     first, second = run(*arguments).splitlines()
-    assert "unknown (" in first
+    nearest = Embedder.load(world / "model.keras").embed([yellow / "Yellow_0001.png", *(world / "known").rglob("*.png")])
+    distances = np.linalg.norm(nearest[1:] - nearest[0], axis=1)
+    name = [path.parent.name for path in (world / "known").rglob("*.png")][distances.argmin()]
+    assert f": unknown (nearest {name} {distances.min():.3f})  quality " in first
     assert ": Red (0.000)  quality " in second
     colors.write_people(tmp_path / "more", ("Yellow",), count=2)
     assert "has 20 faces of 4 people" in run("enroll", "model.keras", tmp_path / "more", gallery, "--align", "none")
     assert ": Yellow (0.000)" in run(*arguments).splitlines()[0]
     for again in ("known", tmp_path / "more"):
         assert "Added 0 faces of 0 people; " in run("enroll", "model.keras", again, gallery, "--align", "none")
+
+
+def test_identify_by_a_model_without_a_threshold(world, run, tmp_path):
+    run("enroll", "model.keras", "known", tmp_path / "g", "--align", "none")
+    red, yellow = (world / "all" / name / f"{name}_0001.png" for name in ("Red", "Yellow"))
+    first, second, last = run("identify", "model.keras", tmp_path / "g", red, yellow, "--align", "none").splitlines()
+    assert ": Red (0.000)  quality " in first
+    assert "unknown" not in second
+    assert last == "The model has no threshold: choose one on pairs with tf-facenet threshold, or pass --threshold"
+
+
+def test_few_faces_cannot_show_a_small_share_of_strangers(run, tmp_path):
+    said = "18 faces cannot show that a share of 0.01 of strangers' faces passes; the smallest that they can is 0.0556"
+    for share, is_said in ((), True), (("--unknown_far", "0.1"), False):
+        text = run("classify", "train", "known", "model.keras", tmp_path / "c.npz", *share)
+        assert (said in text.splitlines()) is is_said
 
 
 def test_enroll_keeps_other_folders(run, tmp_path):

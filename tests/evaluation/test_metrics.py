@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tf_facenet.evaluation import metrics
+from tf_facenet.evaluation import metrics, rates
 
 
 def at_angles(*degrees):
@@ -53,11 +53,11 @@ def test_training_means_are_those_of_the_other_folds():
         assert mean == pytest.approx(rows[np.repeat(folds != fold, 2)].mean(axis=0))
 
 
-def test_count_not_finite():
+def test_squared_norms_are_not_finite_where_a_row_is_not():
     rows = np.ones((6, 3), np.float32)
-    assert metrics.count_not_finite(rows) == 0
     rows[1, 2], rows[4] = np.nan, np.inf
-    assert metrics.count_not_finite(rows) == 2
+    assert np.isfinite(metrics.squared_norms(rows)).tolist() == [True, False, True, True, False, True]
+    assert metrics.squared_norms(rows)[0] == 3
 
 
 @pytest.mark.parametrize("step", [metrics.ACCURACY_STEP, metrics.VAL_STEP])
@@ -66,6 +66,26 @@ def test_grid_is_facenets_up_to_unit_norm(step):
     assert np.array_equal(metrics.threshold_grid(step, 3.9), facenets)
     longer = metrics.threshold_grid(step, 8.0)
     assert np.array_equal(longer[:len(facenets)], facenets)
+
+
+@pytest.mark.parametrize(("squared_norm", "scale"), [
+    (1, 1), (0.9999999, 1), (1.0000001, 1), (2, 1), (1e6, 1),  # unit rows, facenet's of flip concat, long ones
+    (0.25, 0.25), (0.02**2, 2.0**-11), (1e-6, 2.0**-20), (0, 1)])
+def test_the_grid_is_finer_for_short_rows(squared_norm, scale):
+    assert metrics.grid_scale("squared-L2", squared_norm) == scale
+    assert metrics.grid_scale("cosine", squared_norm) == 1
+    assert metrics.threshold_grid(0.01, 0, scale) == pytest.approx(scale * np.arange(0, 4, 0.01))
+
+
+def test_threshold_on_all_pairs_accepts_at_most_the_share():
+    distances = np.array([0.2, 0.4, 0.6, 0.8, 0.3, 0.5])
+    same = np.array([False, False, False, False, True, True])
+    # Below 0.4 lie one of the four different pairs and the same pair at 0.3; halfway between is 0.35.
+    for far, threshold, accepted in ((0.25, 0.35, 1), (0.49, 0.35, 1), (0.5, 0.55, 2), (0, 0.1, 0), (1e-6, 0.1, 0)):
+        assert metrics.threshold_at(distances, same, far) == pytest.approx(threshold)
+        assert metrics.false_accepts(distances, same, threshold) == rates.FalseAccepts(accepted, 4)
+    # Of three pairs that are equally near only all or none can be accepted.
+    assert metrics.threshold_at(np.array([0.4, 0.4, 0.4, 0.6]), np.zeros(4, bool), 0.5) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("farthest", [0, 1, 3.99, 3.9999, 4, 4.0000001, 8, 99.99, 100, 250, 1e9])

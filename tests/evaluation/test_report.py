@@ -104,8 +104,17 @@ def test_command(result, tmp_path, capsys):
     run, _, _ = result
     assert cli.run_command(["report", str(run), "--pairs", "drawn:people=20,images=3,size=32", "-o",
                             str(tmp_path / "r.html"), "--quiet"]) == 0
-    assert capsys.readouterr().out.endswith(f"Report: {tmp_path / 'r.html'}\n")
-    assert "<td>images<td>drawn:people=20" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    said = capsys.readouterr().out.splitlines()
+    few = "60 pairs of different people cannot show a false accept rate of 0.001; the smallest that they can is 0.0167"
+    assert said[:2] == ["Images: drawn:people=20,images=3,size=32", f"{few}; the faces are drawn"]
+    assert said[-1] == f"Report: {tmp_path / 'r.html'}"
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<td>images<td>drawn:people=20" in page
+    assert f"<tr class=odd><td>False accepts<td>{few}; the faces are drawn" in page
+    assert "<td>Pairs<td>120 pairs of drawn faces" in page
+    assert "Distances of the pairs of drawn faces" in page
+    assert "FAR 0.001" not in page
+    assert "Validation rate" not in page
 
 
 def test_command_on_the_pairs_of_the_run(tmp_path, capsys):
@@ -118,7 +127,7 @@ def test_command_on_the_pairs_of_the_run(tmp_path, capsys):
     command = ["report", model, "-o", str(tmp_path / "r.html"), "--quiet"]
     assert cli.run_command(command) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "<td>Pairs<td>8<" in page
+    assert "<td>Pairs<td>8 pairs<" in page
     assert "<td>Fold 2<" in page
     assert "<td>Fold 3<" not in page
     with pytest.raises(OSError, match="No file 'pairs.txt'"):

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from tf_facenet.evaluation.verification import evaluate
+from tf_facenet.evaluation.rates import FalseAccepts
+from tf_facenet.evaluation.verification import choose_threshold, evaluate
 
 METRICS = ("squared-L2", "cosine")  # facenet's distance_metric 0 and 1
 
@@ -52,6 +53,12 @@ def generated_600():
     return unit(np.array(rows)), same
 
 
+def false_accepts(report, threshold):
+    """Counted one by one."""
+    different = [distance for distance, same in zip(report.distances, report.same, strict=True) if not same]
+    return FalseAccepts(sum(distance < threshold for distance in different), len(different))
+
+
 def test_generated_pairs_are_the_recorded_ones():
     rows, _ = generated_6000()
     assert rows.sum() == pytest.approx(22775.19362020719, abs=1e-8)
@@ -70,6 +77,12 @@ def test_facenet_on_6000_generated_pairs(distance, subtract_mean, expected):
                 report.eer)
     assert measured == pytest.approx(expected, abs=1e-8)
     assert report.far == pytest.approx(0.001, abs=1e-8)
+    # Each fold has 300 different pairs, which do not show 0.001, but all of them have 3,000, which do.
+    assert report.shows_target
+    assert report.false_accepts == false_accepts(report, report.far_threshold)
+    assert report.of_all_pairs() == (
+        "At the threshold for FAR 0.001: 3 of 3000 pairs of different people, a rate of 0.001 "
+        "(95 % interval 0.00034 to 0.0029)")
 
 
 def test_facenet_on_generated_pairs_of_norm_sqrt_2():
@@ -94,7 +107,7 @@ def test_facenet_on_600_generated_pairs():
     plain = evaluate(rows, same, distance="cosine")
     assert plain.accuracy == pytest.approx(.99666667, abs=1e-8)
     centred = evaluate(rows, same, distance="cosine", subtract_mean=True)
-    assert centred.alone == plain.alone == (plain.threshold, plain.far_threshold)
+    assert centred.alone == plain.alone == (plain.threshold, false_accepts(plain, plain.threshold))
     assert centred.threshold != plain.threshold
     assert centred.accuracy == pytest.approx(.99166667, abs=1e-8)
 
@@ -266,7 +279,11 @@ def test_report_in_facenets_words_and_as_json():
         "Area Under Curve (AUC): 1.000",
         f"Equal Error Rate (EER): {report.eer:.3f}",
     ]
+    assert report.of_all_pairs() == (
+        "300 pairs of different people cannot show a false accept rate of 0.001; the smallest that they can is 0.00334")
     result = json.loads(json.dumps(report.to_json()))
+    assert (result["different_pairs"], result["false_accepts"]) == (300, report.false_accepts.accepted)
+    assert (result["smallest_far"], result["far_interval"]) == (0.00334, report.false_accepts.interval)
     assert result["accuracy"] == report.accuracy
     assert (result["distance"], result["num_pairs"]) == ("squared-L2", 600)
     assert result["fold_accuracies"] == report.fold_accuracies.tolist()
@@ -297,5 +314,19 @@ def test_errors_name_the_remedy(changes, message):
 def test_embeddings_that_are_not_finite_are_counted():
     rows, same = random_pairs(20)
     rows[3, 0], rows[8, 1], rows[9] = np.nan, np.inf, np.nan
-    with pytest.raises(ValueError, match="^3 of 40 embeddings hold NaN or infinity. The network"):
-        evaluate(rows, same)
+    for measure in (evaluate, lambda rows, same: choose_threshold(rows, same, 0.1)):
+        with pytest.raises(ValueError, match=r"^3 of 40 embeddings hold NaN or infinity, the first is row 3 \(of pair 1"):
+            measure(rows, same)
+
+
+@pytest.mark.parametrize("norm", [1e-3, 0.02, 0.3, 30, 1e3])
+def test_embeddings_of_any_norm(norm):
+    rows, same = random_pairs(600)
+    unit_rows, scaled = evaluate(rows, same), evaluate((norm * rows).astype(np.float32), same)
+    for measure in ("accuracy", "auc", "eer"):
+        assert getattr(scaled, measure) == pytest.approx(getattr(unit_rows, measure), abs=0.01)
+    assert unit_rows.auc > 0.8
+    assert scaled.threshold == pytest.approx(norm**2 * unit_rows.threshold, rel=0.05)
+    chosen, _, accepted = choose_threshold(norm * rows, same, 0.1)
+    assert chosen == pytest.approx(norm**2 * choose_threshold(rows, same, 0.1)[0])
+    assert accepted == FalseAccepts(30, 300)

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tf_facenet.evaluation.rates import FalseAccepts
 from tf_facenet.inference import metadata
 
 SAID = {"threshold": {"distance": "squared-L2", "value": 1.25}, "class_names": ["Zoë"],
@@ -58,3 +59,12 @@ def test_without_names_what_tells_of_people_is_left_out():
     left = metadata.without_names(metadata.complete({**SAID, "template": "lfw"}))
     assert (left["class_names"], left["template"], left["threshold"]) == ([], "lfw", SAID["threshold"])
     assert left["options"] == {"crop": [0, 1]}  # where faces are cut out depends on it
+
+
+def test_stored_threshold_is_of_rows_of_norm_1():
+    """Concatenated embeddings have norm √2, so that their squared distances are twice those of unit rows; angles are not."""
+    accepted = FalseAccepts(1, 10)
+    for distance, flip, value in (("squared-L2", "concat", 0.6), ("squared-L2", "sum", 1.2), ("cosine", "concat", 1.2)):
+        assert metadata.stored_threshold(distance, 1.2, flip, accepted, 0.1) == {
+            "distance": distance, "value": value, "flip": flip, "far": 0.1, "false_accepts": 1, "different_pairs": 10,
+            "far_interval": pytest.approx([0.0179, 0.4042], abs=1e-4)}

@@ -77,8 +77,7 @@ def test_the_network_in_the_documents_trains_resumes_and_serves(tmp_path, monkey
     run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1")
     assert train_softmax.main(["--resume", str(run), "--max_nrof_epochs", "2", "--export", "saved_model"]) == 0
     assert Embedder.load(run / "saved_model").image_size == (32, 32)  # an export has no layers
-    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["threshold", str(run), PEOPLE],
-                    ["report", str(run)]):
+    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["threshold", str(run), "drawn:people=20,images=4,size=32", "--far", "0.1"], ["report", str(run)]):
         with pytest.raises(ValueError, match=r"Could not locate class 'SoftLimit' of 'mynet'\..* with --import"):
             cli.run_command(command)
     assert cli.run_command(["embed", str(run), PEOPLE, "--import", "mynet.py"]) == 0
@@ -154,7 +153,10 @@ def test_the_model_knows_what_it_needs(run):
     assert metadata["class_names"][1] == "person_000001"
     assert metadata["standardization"] == "fixed"
     assert metadata["template"] == "112x112"
-    assert metadata["threshold"]["distance"] == "cosine"
+    stored = metadata["threshold"]  # the best accuracy's, for which no rate was asked for
+    assert (stored["distance"], stored["flip"], stored["far"], stored["different_pairs"]) == (
+        "cosine", "concat", None, 120)
+    assert stored["far_interval"][0] <= stored["false_accepts"] / 120 <= stored["far_interval"][1]
     assert metadata["options"]["optimizer"] == "ADAM"
     assert json.loads((run / "metadata.json").read_text())["class_names"] == metadata["class_names"]
     assert Embedder.load(run).embed(np.zeros((2, 32, 32, 3), "uint8")).shape == (2, 8)

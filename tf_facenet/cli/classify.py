@@ -41,6 +41,7 @@ def run(options):
 
 def _train(options):
     from tf_facenet.cli import shared
+    from tf_facenet.evaluation import rates
     from tf_facenet.inference.classifier import Classifier
 
     check_target(options.classifier_filename, "file")
@@ -51,8 +52,11 @@ def _train(options):
     classifier = Classifier.train(embeddings, faces.labels, faces.names, embedder.metadata["model_id"],
                                   options.unknown_far, options.classifier)
     classifier.save(options.classifier_filename)
-    say(*asked, f"Unknown below a cosine of {classifier.threshold:.3f} to everybody",
-        f'Saved classifier model to file "{options.classifier_filename}"')
+    say(*asked, f"Unknown below a cosine of {classifier.threshold:.3f} to everybody")
+    if not rates.can_show(len(faces), options.unknown_far):
+        say(f"{len(faces)} faces cannot show that a share of {options.unknown_far:g} of strangers' faces passes; the "
+            f"smallest that they can is {rates.smallest_far(len(faces)):g}")
+    say(f'Saved classifier model to file "{options.classifier_filename}"')
     return skipped.tell()
 
 

@@ -58,6 +58,7 @@ def run(options):
     sizes = np.bincount(labels[labels >= 0])
     say(f"{len(files)} images, {len(sizes)} people (the largest has {sizes.max(initial=0)} images), "
         f"{np.count_nonzero(labels == NOBODY)} images of nobody: {out}")
+    shared.tell_flip(embedder, options, options.cluster_threshold)
     return skipped.tell()
 
 

@@ -41,9 +41,10 @@ def run(options):
         say(f"{number:1d}  " + "".join(f"  {distance:1.4f}  " for distance in row))
     say("")
     if threshold:
+        shared.tell_flip(embedder, options, options.threshold)
         say(f"Same person below {threshold:.4f}:", *verdicts(distances, threshold))
     else:
-        say("The model has no threshold; tf-facenet threshold chooses one.")
+        say(shared.NO_THRESHOLD)
     return skipped.tell()
 
 

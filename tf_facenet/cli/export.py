@@ -17,7 +17,8 @@ class Options(ImportOptions):
     quantize: str = option("", "smaller numbers in TFLite: float16; int8 for processors that compute with integers",
                            choices=("float16", "int8"))
     calibrate: str = option("drawn", "int8: faces like those that the network will see, as --data_dir takes them")
-    pairs: str = option("drawn", "images of the pairs to compare on, as --lfw_dir takes them")
+    pairs: str = option("drawn", "images of the pairs to compare on, as --lfw_dir takes them; drawn faces show that "
+                        "the export computes the same, not how good it is on photographs")
     lfw_pairs: str = option("pairs.txt", "pairs file; also looked for in and beside --pairs")
     crop: place = option((0.5, 0.5), "where larger images are cropped: center, left, right, top, bottom, or "
                          "DOWN,ACROSS, shares from 0 to 1; left for faces on the 112x96 template in wider images",
@@ -57,6 +58,6 @@ def run(options):
     say(f"Exported {options.model} to {options.out} ({format_of(options.out)}): pixels [B, {height}, {width}, 3] → "
         f"embeddings [B, {metadata['embedding_size']}], norm [B]",
         f"Largest difference to Keras: {proof.difference:.1e}",
-        f"Accuracy on {proof.num_pairs} pairs: {proof.before:.4f} in Keras, {proof.after:.4f} exported")
+        f"Accuracy on {proof.pairs}: {proof.before:.4f} in Keras, {proof.after:.4f} exported")
     if options.quantize == "int8" and options.calibrate == "drawn":
         say("Calibrated with drawn faces; --calibrate with a folder of real ones loses less accuracy on those")

@@ -44,13 +44,21 @@ def run(options):
     embedder = shared.load_embedder(options.model, options)
     gallery.check_model(embedder.metadata["model_id"])
     limit = shared.distance_limit(embedder, options.threshold)
-    if not limit:
-        raise ValueError("The model has no threshold: pass --threshold, or choose one with tf-facenet threshold")
     files, embeddings, quality, skipped = shared.embed_files(embedder, files, options, named)
     similarities, rows = gallery.search(embeddings, options.nearest)
     distances = np.sqrt(np.maximum(2 - 2 * similarities, 0))
     for file, norm, near, found in zip(files, quality, distances, rows, strict=True):
-        shown = [f"{gallery.names[row] if distance < limit else 'unknown'} ({distance:.3f})"
-                 for distance, row in zip(near, found, strict=True)]
+        shown = [answer(gallery.names[row], distance, limit) for distance, row in zip(near, found, strict=True)]
         say(f"{file}: {', '.join(shown)}  quality {norm:.1f}")
+    if limit:
+        shared.tell_flip(embedder, options, options.threshold)
+    else:
+        say(shared.NO_THRESHOLD)
     return skipped.tell()
+
+
+def answer(name, distance, limit):
+    """What is said of a near face; without a limit everybody is who is nearest."""
+    if limit and distance >= limit:
+        return f"unknown (nearest {name} {distance:.3f})"
+    return f"{name} ({distance:.3f})"

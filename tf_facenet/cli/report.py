@@ -45,4 +45,4 @@ def run(options):
                                      distance=metrics.FACENET_DISTANCES[options.distance_metric])
     write_report(options.output, options.model, embedder.metadata, report, pairs,
                  {"images": where, "mirrored images": options.flip})
-    say(*report.lines(), f"Report: {options.output}", *pairs.left_out())
+    say(f"Images: {where}", report.of_all_pairs(), *report.lines(), f"Report: {options.output}", *pairs.left_out())

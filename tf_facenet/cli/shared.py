@@ -11,6 +11,7 @@ CUTS = ("auto", "margin", *TEMPLATES)
 SHOWN = 10  # images that are named
 SMALLEST_FACES = ("side in pixels of the smallest faces looked for; 0 = 20, or 1/40 of the photograph's longer side if "
                   "that is more")
+NO_THRESHOLD = "The model has no threshold: choose one on pairs with tf-facenet threshold, or pass --threshold"
 
 
 @dataclass(kw_only=True)
@@ -113,9 +114,11 @@ def embed_faces(embedder, faces, options):
 
 
 def embed_unit(embedder, faces, options):
-    """As `embed_faces`, but rows have norm 1, as those have that thresholds and galleries are of, also with concat."""
+    """As `embed_faces`, but rows have norm 1, also with concat."""
+    from tf_facenet.inference.embedder import with_norm_1
+
     faces, embeddings, *others = embed_faces(embedder, faces, options)
-    return faces, embeddings / 2**0.5 if options.flip == "concat" else embeddings, *others
+    return faces, with_norm_1(embeddings, options.flip), *others
 
 
 def embed_files(embedder, files, options, named=()):
@@ -161,3 +164,11 @@ def _embed_photographs(embedder, faces, options):
 def distance_limit(embedder, threshold):
     """Euclidean distance below which two faces are the same person's: `threshold`, or if 0 the model's own or None."""
     return threshold or (embedder.threshold and embedder.threshold**0.5)
+
+
+def tell_flip(embedder, options, threshold):
+    """Say so if the model's threshold is used, and was measured with another flip than the embeddings are."""
+    flip = (embedder.metadata["threshold"] or {}).get("flip", options.flip)  # older files do not say it
+    if not threshold and flip != options.flip:
+        say(f"The model's threshold was measured with --flip {flip}, these distances with --flip {options.flip}: pass "
+            f"--flip {flip}, or choose a threshold with tf-facenet threshold --flip {options.flip}")

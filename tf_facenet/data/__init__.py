@@ -25,7 +25,7 @@ def load(path):
     if len(parts) > 1:
         return Faces.join([load(part) for part in parts])
     path = parts[0]
-    if path.partition(":")[0] == "drawn":
+    if is_drawn(path):
         return _draw(path)
     file = records.record_file(path)
     if file:
@@ -35,6 +35,11 @@ def load(path):
         raise FileNotFoundError(f"no folder {folder!r}. Expected a folder with one sub-folder for each person, or "
                                 "'drawn' for faces drawn by the package.")
     return folders.read_folder(folder)
+
+
+def is_drawn(path):
+    """Whether a single path describes faces that this package draws."""
+    return str(path).partition(":")[0] == "drawn"
 
 
 def single_paths(path):

@@ -93,7 +93,7 @@ def draw_pairs(people=200, images=20, size=112, seed=0, first=UNSEEN, num_folds=
             folds += [fold] * len(pairs)
     used, rows = np.unique(np.concatenate(rows), return_inverse=True)
     samples = _encoded(first + used // images, used % images, size, seed)
-    return Pairs(samples[rows.ravel()], np.array(same), np.array(folds), [])
+    return Pairs(samples[rows.ravel()], np.array(same), np.array(folds), [], drawn=True)
 
 
 def draw_images(identities, variants, size=112, seed=0):

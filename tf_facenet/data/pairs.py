@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_facenet.data import pairs_layouts, single_paths
+from tf_facenet.data import is_drawn, pairs_layouts, single_paths
 from tf_facenet.data.pairs_layouts import IMAGE_SUFFIXES
 from tf_facenet.data.people import composed
 from tf_facenet.files import find
@@ -45,6 +45,7 @@ class Pairs:
         missing: images that pairs named but the folder lacks, as `name/name_0001`, once each.
         num_skipped: pairs that were left out because of them.
         name: what to call the set, such as "lfw".
+        drawn: whether the faces were drawn by this package, so that numbers of them say nothing of photographs.
     """
 
     images: np.ndarray
@@ -53,9 +54,18 @@ class Pairs:
     missing: list[str]
     num_skipped: int = 0
     name: str = "lfw"
+    drawn: bool = False
 
     def __len__(self):
         return len(self.same)
+
+    def __str__(self):
+        return f"{len(self):,} pairs" + " of drawn faces" * self.drawn
+
+    @property
+    def title(self):
+        """What facenet's line says that the images are."""
+        return "DRAWN" if self.drawn else self.name.upper()
 
     def left_out(self):
         """What is missing, as a list of no or one line."""
@@ -94,7 +104,7 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
 
 
 def _load(lfw_dir, lfw_pairs, num_folds):
-    if str(lfw_dir).partition(":")[0] == "drawn":
+    if is_drawn(lfw_dir):
         from tf_facenet.data import drawn
 
         return drawn.draw_pairs(**drawn.parse(lfw_dir), num_folds=num_folds)

@@ -6,7 +6,8 @@ is accepted when its distance is strictly below a threshold; each fold is tested
 that is best on the other folds. Deliberate differences:
 
 - The threshold grids have facenet's steps, but go on past the farthest pair instead of ending at
-  3.99, so that embeddings of any norm have a complete ROC, an AUC and an EER.
+  3.99, and are finer for rows far below norm 1, so that embeddings of any norm have a complete ROC,
+  an AUC and an EER.
 - The threshold of VAL@FAR interpolates after the last grid point whose FAR is within the target.
   facenet sorted the FARs unstably, which made its VAL an arbitrary number.
 - A fold that lacks same or different pairs has an undefined rate (NaN) and is left out of that
@@ -21,6 +22,7 @@ import math
 
 import numpy as np
 
+from tf_facenet.evaluation import rates
 from tf_facenet.lookup import lookup
 
 ACCURACY_STEP = 0.01
@@ -87,14 +89,14 @@ def _chunks(embeddings):
         yield part, *(embeddings[side::2][part].astype(np.float64) for side in (0, 1))
 
 
-def count_not_finite(embeddings):
-    """Number of rows of [2P, D] that hold NaN or infinity, or whose squared norm overflows."""
+def squared_norms(embeddings):
+    """‖row‖² [2P] of embeddings [2P, D]: not finite where a row holds NaN or infinity, or where it overflows."""
+    norms = np.empty((len(embeddings) // 2, 2))
     with np.errstate(over="ignore", invalid="ignore"):
-        return sum(
-            int(np.count_nonzero(~np.isfinite(np.einsum("nd,nd->n", rows, rows))))
-            for _, *sides in _chunks(embeddings)
-            for rows in sides
-        )
+        for part, *sides in _chunks(embeddings):
+            for side, rows in enumerate(sides):
+                norms[part, side] = np.einsum("nd,nd->n", rows, rows)
+    return norms.ravel()
 
 
 def training_means(embeddings, folds):
@@ -108,15 +110,33 @@ def training_means(embeddings, folds):
     return (sums.sum(axis=0) - sums) / (2 * outside[:, None])
 
 
-def threshold_grid(step, farthest):
-    """Thresholds [T] from 0 in equal steps to past the farthest distance, and at least to 4.
+def grid_scale(distance, largest):
+    """What the steps of the threshold grids are multiplied with, for embeddings of a largest squared norm.
+
+    Squared distances of rows shorter than unit rows are smaller as their squared norms are: a power
+    of two that is near those, so that it is 1, and the grid facenet's, up to the rounding of unit
+    rows. Angles do not depend on the norm.
+    """
+    if distance != "squared-L2" or largest < 1e-60:  # below: as good as 0
+        return 1.0
+    return 2.0 ** min(0, round(math.log2(largest)))
+
+
+def threshold_grid(step, farthest, scale=1.0):
+    """Thresholds [T] from 0 in equal steps to past the farthest distance, and at least to 4 times the scale.
 
     Beyond a distance of 100, which no embedding near unit norm reaches, the step grows with the
     range, so that the grid stays small.
+
+    Args:
+        step: facenet's.
+        farthest: the largest distance.
+        scale: see `grid_scale`.
     """
-    step *= max(1, math.ceil(farthest / 100))
+    wanted = round(4 / step)
+    step *= scale * max(1, math.ceil(farthest / 100))
     beyond = math.floor(farthest / step) + 3  # one to spare for the rounding of the division
-    return np.arange(max(round(4 / step), beyond)) * step
+    return np.arange(max(wanted, beyond)) * step
 
 
 def count_accepted(distances, same, folds, grid):
@@ -174,6 +194,28 @@ def far_thresholds(counts, grid, target_far):
     here, there = far[folds, last], far[folds, last + 1]
     step = grid[last + 1] - grid[last]
     return np.nan_to_num(grid[last] + step * (target_far - here) / (there - here))
+
+
+def threshold_at(distances, same, far):
+    """The largest threshold that accepts at most a share of all different pairs.
+
+    It lies halfway between the nearest pair that it must not accept and the farthest that it does,
+    so that rounding changes neither.
+
+    Args:
+        distances: [P].
+        same: [P] bool.
+        far: the share, 0 to below 1.
+    """
+    different = np.sort(distances[~same])
+    nearest = different[rates.allowed(len(different), far)]
+    return float((distances[distances < nearest].max(initial=0) + nearest) / 2)
+
+
+def false_accepts(distances, same, threshold):
+    """`rates.FalseAccepts` of pairs [P] at a threshold."""
+    different = distances[~same]
+    return rates.FalseAccepts(int(np.count_nonzero(different < threshold)), len(different))
 
 
 def rates_at(distances, same, folds, thresholds):

@@ -25,6 +25,15 @@ PANELS = (
 )
 
 
+def unit(report):
+    """What the distances of a report are."""
+    return UNITS[report.distance] + " of rows of norm √2" * ((report.distance, report.flip) == ("squared-L2", "concat"))
+
+
+def _drawn(report):
+    return " of drawn faces" * report.drawn
+
+
 def verification(report, images, prefix):
     """Write PREFIX_roc.png, PREFIX_distances.png and PREFIX_pairs.png; see `roc`, `histogram` and `hardest`."""
     roc(report, f"{prefix}_roc.png")
@@ -46,9 +55,10 @@ def roc(report, path):
     axes.plot(np.maximum(fpr, lowest), tpr, color=SAME, label=f"ROC, area {report.auc:.4f}")
     axes.plot(max(report.eer, lowest), 1 - report.eer, "o", color=DIFFERENT,
               label=f"equal error rate {report.eer:.4f}")
-    axes.plot(max(report.far, lowest), report.val, "s", color=NEUTRAL,
-              label=f"validation rate {report.val:.4f} at FAR {report.far:.4f}")
-    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.02), title="Face verification",
+    if report.shows_target:
+        axes.plot(max(report.far, lowest), report.val, "s", color=NEUTRAL,
+                  label=f"validation rate {report.val:.4f} at FAR {report.far:.4f}")
+    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.02), title=f"Face verification{_drawn(report)}",
              xlabel="false accept rate (share of different pairs)",
              ylabel="true accept rate (share of same pairs)")
     axes.legend(loc="lower right")
@@ -70,10 +80,11 @@ def histogram(report, path):
         axes.hist(report.distances[chosen], edges, weights=np.full(count, 100 / count), alpha=0.6,
                   color=color, label=f"{count} {name} pairs")
     axes.axvline(report.threshold, color=NEUTRAL, label=f"threshold {report.threshold:.3f}")
-    axes.axvline(report.far_threshold, color=NEUTRAL, linestyle="--",
-                 label=f"threshold at FAR {report.target_far:g}: {report.far_threshold:.3f}")
-    axes.set(xlabel=UNITS[report.distance], ylabel="share of the pairs [%]", xlim=(0, edges[-1]),
-             title=f"Distances of the pairs, accuracy {report.accuracy:.4f}")
+    if report.shows_target:
+        axes.axvline(report.far_threshold, color=NEUTRAL, linestyle="--",
+                     label=f"threshold at FAR {report.target_far:g}: {report.far_threshold:.3f}")
+    axes.set(xlabel=unit(report), ylabel="share of the pairs [%]", xlim=(0, edges[-1]),
+             title=f"Distances of the pairs{_drawn(report)}, accuracy {report.accuracy:.4f}")
     axes.legend(loc="upper center")  # between the two kinds
     _save(figure, path)
 
@@ -86,7 +97,8 @@ def det(report, path):
     lowest = 1 / max(same, len(report.same) - same) / 2
     axes.plot(np.maximum(fpr, lowest), np.maximum(1 - tpr, lowest), color=SAME)
     axes.plot(*[max(report.eer, lowest)] * 2, "o", color=DIFFERENT, label=f"equal error rate {report.eer:.4f}")
-    axes.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1), title="Detection error trade-off",
+    axes.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1),
+             title=f"Detection error trade-off{_drawn(report)}",
              xlabel="false accept rate (share of different pairs)", ylabel="false reject rate (share of same pairs)")
     axes.legend(loc="lower left")
     _save(figure, path)
@@ -107,7 +119,7 @@ def by_quality(report, path, bins=5):
     shares = [right[part].mean() for part in parts]
     errors = [np.sqrt(share * (1 - share) / len(part)) for share, part in zip(shares, parts, strict=True)]
     axes.errorbar(labels, shares, errors, marker="o", color=SAME, capsize=4)
-    axes.set(title="Accuracy by quality", ylabel="share of pairs decided rightly",
+    axes.set(title=f"Accuracy by quality{_drawn(report)}", ylabel="share of pairs decided rightly",
              xlabel="smaller norm of the two images' features")
     _save(figure, path)
 
@@ -132,7 +144,7 @@ def hardest(report, images, path, count=6):
             axes.set_title(f"{titles[kind]}\n{report.distances[pair]:.2f}", fontsize=9)
     for axes in all_axes:
         axes.axis("off")
-    figure.suptitle(f"Hardest pairs; the threshold is {report.threshold:.2f} ({UNITS[report.distance]})")
+    figure.suptitle(f"Hardest pairs; the threshold is {report.threshold:.2f} ({unit(report)})")
     _save(figure, path)
 
 

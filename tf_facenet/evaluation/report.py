@@ -19,6 +19,7 @@ NUMBERS = (  # what of a report, label, format
     ("eer", "Equal error rate", "{:.4f}"),
     ("threshold", "Threshold", "{:.3f}"), ("far_threshold", "Threshold at the target rate", "{:.3f}"),
 )
+AT_TARGET = ("val", "val_std", "far", "far_threshold")  # left out where the pairs cannot show the target rate
 
 
 def write_report(path, model, metadata, report, pairs, facts):
@@ -36,15 +37,17 @@ def write_report(path, model, metadata, report, pairs, facts):
         OSError: the file cannot be written.
     """
     drawn = [plots.roc, plots.det, plots.histogram] + [plots.by_quality] * (report.quality is not None)
-    parts = [_numbers(report), "<div class=drawings>", *(_drawing(draw, report) for draw in drawn), "</div>",
+    parts = [_numbers(report, pairs), "<div class=drawings>", *(_drawing(draw, report) for draw in drawn), "</div>",
              *_mistakes(report, pairs.images), _folds(report), *_curves(Path(model)),
              page.details("Options and versions", page.table(_facts(metadata, pairs, facts)))]
     page.write_page(path, f"Face verification with {Path(model).resolve().name}", parts)
 
 
-def _numbers(report):
-    rows = [(label, form.format(getattr(report, name))) for name, label, form in NUMBERS]
-    return page.table([*rows, ("Pairs", f"{len(report.same):,}"), ("Distance", plots.UNITS[report.distance])])
+def _numbers(report, pairs):
+    rows = [(label, form.format(getattr(report, name))) for name, label, form in NUMBERS
+            if report.shows_target or name not in AT_TARGET]
+    return page.table([*rows, ("False accepts", report.of_all_pairs(), not report.shows_target), ("Pairs", pairs),
+                       ("Distance", plots.unit(report))])
 
 
 def _drawing(draw, content):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_facenet.evaluation.rates import allowed, can_show, limit
+
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHUNK_VALUES = 2**20  # values gathered at a time: 4 or 8 MB
 
@@ -40,10 +42,13 @@ class Report:
     same: np.ndarray
 
     def lines(self):
-        """A row for each false accept rate, one string a line."""
+        """A row for each false accept rate, one string a line, and which of them so many pairs cannot show."""
+        different = int(np.count_nonzero(~self.same))
+        hidden = [far for far in self.target_fars if not can_show(different, far)]
         return ["  target FAR        TAR        FAR  threshold"] + [
             f"{target:12.0e} {tar:10.5f} {far:10.2e} {threshold:10.4f}" for target, tar, far, threshold in
-            zip(self.target_fars, self.tars, self.fars, self.thresholds, strict=True)]
+            zip(self.target_fars, self.tars, self.fars, self.thresholds, strict=True)
+        ] + [limit(different, far) for far in hidden[-1:]]
 
 
 def verify(features, templates, media, pairs, same, fars=FARS, **pooling):
@@ -148,8 +153,8 @@ def rates(similarities, same, fars=FARS):
     if not ((fars >= 0) & (fars < 1)).all():
         raise ValueError(f"false accept rates {fars.tolist()}; expected numbers from 0 to below 1, such as 1e-4")
     of_same, of_different = np.sort(similarities[same]), np.sort(similarities[~same])
-    allowed = np.floor(fars * len(of_different) * (1 + 1e-12)).astype(int)  # 0.1 * 30 is 3, not 2.9999…
-    thresholds = of_different[len(of_different) - 1 - allowed]
+    accepted = np.array([allowed(len(of_different), far) for far in fars], int)
+    thresholds = of_different[len(of_different) - 1 - accepted]
     tar, far = (1 - np.searchsorted(ordered, thresholds, side="right") / len(ordered)
                 for ordered in (of_same, of_different))
     return tar, far, thresholds

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tf_facenet.evaluation import metrics
+from tf_facenet.evaluation import metrics, rates
 
 ROC_POINTS = 200  # kept by to_json
 
@@ -24,6 +24,7 @@ class Report:
         val: share of same pairs accepted at the target FAR, mean over the folds; val_std.
         far: false accept rate met inside the folds at that threshold, mean over the folds.
         target_far: the false accept rate that was asked for.
+        false_accepts: `rates.FalseAccepts` of all pairs at `far_threshold`.
         auc: area under the mean ROC.
         eer: equal error rate of the mean ROC.
         threshold: mean of the folds' accuracy thresholds; a pair below it is the same person.
@@ -32,8 +33,10 @@ class Report:
         roc: (fpr [T], tpr [T]), mean over the folds at thresholds 0, 0.01, ...
         distances: [P], each pair as its own fold sees it.
         same: [P] bool.
-        alone: (threshold, far_threshold) for two images on their own, from which no mean is subtracted.
+        alone: (threshold, its `rates.FalseAccepts`) for two images on their own, from which no mean is subtracted.
         quality: [P] smaller norm of the features of a pair's two images; None if it is not known.
+        flip: that of the embeddings, whose rows have norm √2 with "concat"; None if it is not known.
+        drawn: whether the faces were drawn by this package.
     """
 
     distance: str
@@ -43,6 +46,7 @@ class Report:
     val_std: float
     far: float
     target_far: float
+    false_accepts: rates.FalseAccepts
     auc: float
     eer: float
     threshold: float
@@ -51,8 +55,23 @@ class Report:
     roc: tuple[np.ndarray, np.ndarray]
     distances: np.ndarray
     same: np.ndarray
-    alone: tuple[float, float]
+    alone: tuple[float, rates.FalseAccepts]
     quality: np.ndarray | None = None
+    flip: str | None = None
+    drawn: bool = False
+
+    @property
+    def shows_target(self):
+        """Whether there are enough pairs of different people for the target FAR."""
+        return rates.can_show(self.false_accepts.pairs, self.target_far)
+
+    def of_all_pairs(self):
+        """What all pairs say of the target FAR, a sentence."""
+        if self.shows_target:
+            said = f"At the threshold for FAR {self.target_far:g}: {self.false_accepts}"
+        else:
+            said = rates.limit(self.false_accepts.pairs, self.target_far)
+        return said + "; the faces are drawn" * self.drawn
 
     def lines(self):
         """The result in facenet's words, one string a line."""
@@ -71,6 +90,10 @@ class Report:
         fpr, tpr = points[kept].T.tolist()
         return result | {
             "num_pairs": len(self.same),
+            "different_pairs": self.false_accepts.pairs,
+            "false_accepts": self.false_accepts.accepted,
+            "far_interval": self.false_accepts.interval,
+            "smallest_far": rates.smallest_far(self.false_accepts.pairs),
             "fold_accuracies": self.fold_accuracies.tolist(),
             "roc": {"fpr": fpr, "tpr": tpr},
         }
@@ -98,7 +121,27 @@ def verify(embedder, pairs, flip, progress=None, **protocol):
     except OSError as error:
         raise OSError(f"Verification set {pairs.name}: {error}") from error
     report = evaluate(embeddings, pairs.same, folds=pairs.folds, **protocol)
-    return dataclasses.replace(report, quality=norms.reshape(-1, 2).min(axis=1))
+    return dataclasses.replace(report, quality=norms.reshape(-1, 2).min(axis=1), flip=flip, drawn=pairs.drawn)
+
+
+def choose_threshold(rows, same, far):
+    """The largest threshold of squared distances whose false accept rate on all pairs is at most a given one.
+
+    Args:
+        rows: [2P, D], rows 2i and 2i + 1 are pair i.
+        same: [P], whether the pair shows one person.
+        far: false accept rate, 0 to below 1; below that of one pair none is accepted.
+
+    Returns:
+        ``(threshold, true_accept_rate, false_accepts)``: the last is a `rates.FalseAccepts`.
+
+    Raises:
+        ValueError: see `evaluate`.
+    """
+    rows, same, _ = _checked_pairs(rows, same)
+    distances = metrics.pair_distances(rows)[0]
+    threshold = metrics.threshold_at(distances, same, far)
+    return threshold, float((distances[same] < threshold).mean()), metrics.false_accepts(distances, same, threshold)
 
 
 def evaluate(
@@ -133,25 +176,26 @@ def evaluate(
         ValueError: shapes do not match, embeddings are not finite, the distance is unknown, all
             pairs are same or all different, or there are fewer than two folds or too few pairs.
     """
-    embeddings, same = _checked_pairs(embeddings, same)
+    embeddings, same, largest = _checked_pairs(embeddings, same)
     if not 0 <= target_far < 1:
         raise ValueError(f"target_far must lie in [0, 1), got {target_far}; facenet's is 0.001.")
     folds = _fold_of_each_pair(folds, num_folds, len(same))
     means = metrics.training_means(embeddings, folds) if subtract_mean else None
     distances = metrics.pair_distances(embeddings, distance, means)
+    scale = metrics.grid_scale(distance, largest)
 
-    grid = metrics.threshold_grid(metrics.ACCURACY_STEP, distances.max())
+    grid = metrics.threshold_grid(metrics.ACCURACY_STEP, distances.max(), scale)
     counts = metrics.count_accepted(distances, same, folds, grid)
     accuracies, thresholds = metrics.fold_accuracies(counts, grid)
     fpr, tpr = metrics.mean_roc(counts)
 
-    grid = metrics.threshold_grid(metrics.VAL_STEP, distances.max())
+    grid = metrics.threshold_grid(metrics.VAL_STEP, distances.max(), scale)
     counts = metrics.count_accepted(distances, same, folds, grid)
     far_thresholds = metrics.far_thresholds(counts, grid, target_far)
     own = distances[folds % len(distances), np.arange(len(folds))]
     val, far = metrics.rates_at(own, same, folds, far_thresholds)
     threshold, far_threshold = float(thresholds.mean()), float(far_thresholds.mean())
-    alone = threshold, far_threshold
+    alone = threshold, metrics.false_accepts(own, same, threshold)
     if subtract_mean:
         alone = evaluate(embeddings, same, distance=distance, target_far=target_far, folds=folds).alone
 
@@ -163,6 +207,7 @@ def evaluate(
         val_std=float(np.nanstd(val)),
         far=float(np.nanmean(far)),
         target_far=float(target_far),
+        false_accepts=metrics.false_accepts(own, same, far_threshold),
         auc=metrics.area_under_curve(fpr, tpr),
         eer=metrics.equal_error_rate(fpr, tpr),
         threshold=threshold,
@@ -176,7 +221,7 @@ def evaluate(
 
 
 def _checked_pairs(embeddings, same):
-    """Both as arrays, or ValueError."""
+    """Both as arrays, and the largest squared norm of a row; or ValueError."""
     embeddings, same = np.asarray(embeddings), np.asarray(same).astype(bool)
     if embeddings.ndim != 2 or len(embeddings) % 2 or same.shape != (len(embeddings) // 2,):
         raise ValueError(
@@ -184,18 +229,20 @@ def _checked_pairs(embeddings, same):
             f"{embeddings.shape} and {same.shape}. Embed both images of every pair, one pair after "
             f"the other."
         )
-    bad = metrics.count_not_finite(embeddings)
-    if bad:
+    norms = metrics.squared_norms(embeddings)
+    bad = np.flatnonzero(~np.isfinite(norms))
+    if len(bad):
         raise ValueError(
-            f"{bad} of {len(embeddings)} embeddings hold NaN or infinity. The network has diverged "
-            f"or its input is not finite: lower the learning rate or check the images."
+            f"{len(bad)} of {len(embeddings)} embeddings hold NaN or infinity, the first is row {bad[0]} "
+            f"(of pair {bad[0] // 2}, counted from 0). The network has diverged or its input is not finite: lower "
+            f"the learning rate or check the images."
         )
     if same.all() or not same.any():
         raise ValueError(
             f"All {len(same)} pairs are {'same' if same.any() else 'different'}; verification "
             f"needs both kinds. Add pairs of the other kind to the pairs file."
         )
-    return embeddings, same
+    return embeddings, same, norms.max()
 
 
 def _fold_of_each_pair(folds, num_folds, num_pairs):

@@ -29,16 +29,16 @@ class Proof:
         difference: largest difference between numbers of the unit embeddings.
         before: accuracy of the network in Keras, mean over the folds.
         after: accuracy of the export.
-        num_pairs: pairs of faces that were verified.
+        pairs: what was verified, in words, such as "300 pairs of drawn faces".
     """
 
     difference: float
     before: float
     after: float
-    num_pairs: int
+    pairs: str
 
     def __str__(self):
-        return (f"differs from Keras by at most {self.difference:.1e}; accuracy on {self.num_pairs} pairs "
+        return (f"differs from Keras by at most {self.difference:.1e}; accuracy on {self.pairs} "
                 f"{self.before:.4f} in Keras, {self.after:.4f} exported")
 
     def check(self, path, quantize=""):
@@ -48,8 +48,8 @@ class Proof:
             raise ValueError(f"The export to '{path}' differs from Keras by {self.difference:.2g}; expected at most "
                              f"{tolerance:g}. Nothing was written.{_REMEDIES[quantize]}")
         if not self.before - self.after <= LOSS:
-            raise ValueError(f"The export to '{path}' has an accuracy of {self.after:.4f}, in Keras it is "
-                             f"{self.before:.4f}; expected to lose at most {LOSS:g}. Nothing was written."
+            raise ValueError(f"The export to '{path}' has an accuracy of {self.after:.4f} on {self.pairs}, in "
+                             f"Keras it is {self.before:.4f}; expected to lose at most {LOSS:g}. Nothing was written."
                              f"{_REMEDIES[quantize]}")
 
 
@@ -94,4 +94,4 @@ def prove(model, path, pairs, place=Augmentation.place, quiet=True):
             bar.update(sum(map(len, after)))
     before, after = np.concatenate(before), np.concatenate(after)
     accuracies = [evaluate(embeddings[rows], pairs.same, folds=pairs.folds).accuracy for embeddings in (before, after)]
-    return Proof(float(np.abs(after - before).max()), *accuracies, len(pairs))
+    return Proof(float(np.abs(after - before).max()), *accuracies, str(pairs))

@@ -41,6 +41,11 @@ FLIPS = {"none": _none, "concat": _concat, "sum": _sum}
 SIDE_BY_SIDE = 2
 
 
+def with_norm_1(rows, flip):
+    """Rows of `Embedder.embed` brought to norm 1, as those are that thresholds and galleries are of."""
+    return rows / 2**0.5 if flip == "concat" else rows
+
+
 class Embedder:
     """Turns face images into embeddings with a trained network.
 
@@ -106,16 +111,17 @@ class Embedder:
             align: see `embed`.
 
         Returns:
-            ``(distance, same)``: squared Euclidean distance, 0 to 4, and whether it is below `threshold`.
+            ``(distance, same)``: squared Euclidean distance of rows of norm 1, 0 to 4 with every flip, and whether it
+            is below `threshold`. `metadata["threshold"]["flip"]` says which flip that was measured with.
 
         Raises:
             ValueError: the model has no threshold, or there is no face.
         """
         if self.threshold is None:
             raise ValueError("The model has no threshold; choose one on pairs with tf-facenet threshold.")
-        pair = self.embed([first, second], flip, align=align)
+        pair = with_norm_1(self.embed([first, second], flip, align=align), flip)
         distance = float(np.sum((pair[0] - pair[1]) ** 2))
-        return distance, distance < self.threshold * np.sum(pair[0] ** 2)  # "concat" has rows of norm √2
+        return distance, distance < self.threshold
 
     def embed(self, samples, flip="none", progress=None, quality=False, align="none"):
         """Embed images; each different path or byte string once, however often it occurs.

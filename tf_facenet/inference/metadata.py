@@ -141,6 +141,21 @@ def _varint(content, at):
             return value, at
 
 
+def stored_threshold(distance, value, flip, false_accepts, far=None):
+    """What is stored of a threshold.
+
+    Args:
+        distance: "squared-L2" or "cosine", as `evaluation.metrics` has them.
+        value: the threshold.
+        flip: that of the embeddings; rows of "concat" have norm √2, and what is stored is for rows of norm 1.
+        false_accepts: `evaluation.rates.FalseAccepts` of the pairs that it was chosen on.
+        far: the false accept rate that was asked for; None for the threshold of the best accuracy.
+    """
+    return {"distance": distance, "value": value / 2 if (distance, flip) == ("squared-L2", "concat") else value,
+            "flip": flip, "far": far, "false_accepts": false_accepts.accepted, "different_pairs": false_accepts.pairs,
+            "far_interval": false_accepts.interval}
+
+
 def template(path):
     """The template of a model file or run folder, without loading the network; "" if it says none or is no such file.
 
@@ -170,7 +185,7 @@ def parse(text, name):
 
 def _is_threshold(value):
     return value is None or (isinstance(value, dict) and isinstance(value.get("value"), (int, float))
-                             and math.isfinite(value["value"]))
+                             and math.isfinite(value["value"]) and isinstance(value.get("flip", ""), str))
 
 
 _TEXT = (lambda value: isinstance(value, str), "a text")

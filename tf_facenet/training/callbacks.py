@@ -8,11 +8,12 @@ import time
 
 import tensorflow as tf
 
-from tf_facenet import config
+from tf_facenet import config, data
 from tf_facenet.data.in_order import evaluation_batches
 from tf_facenet.evaluation import metrics, verification
 from tf_facenet.files import atomic_write, write_json
 from tf_facenet.inference.embedder import Embedder
+from tf_facenet.inference.metadata import stored_threshold
 from tf_facenet.inference.model_file import save_model
 from tf_facenet.progress import Progress
 from tf_facenet.training import spread
@@ -45,6 +46,7 @@ class Validation:
 
     def __init__(self, faces, trainer, options):
         self.labels = faces.labels
+        self._is_drawn = all(data.is_drawn(path) for path in data.single_paths(options.data_dir))
         self._batches = functools.partial(
             evaluation_batches, faces.samples, options.lfw_batch_size, options.image_size, place=options.crop)
         self._terms = tf.function(lambda images, labels: trainer.terms(trainer(images), labels),
@@ -52,7 +54,7 @@ class Validation:
 
     def __call__(self):
         """Values for the history."""
-        logger.info("Running forward pass on validation set")
+        logger.info("Running forward pass on validation set%s", " of drawn faces" * self._is_drawn)
         sums, begin = dict.fromkeys(("loss", "xent", "accuracy"), 0.0), 0
         for images in self._batches():
             labels = self.labels[begin:begin + len(images)]
@@ -82,7 +84,7 @@ class Verification:
     def __call__(self):
         """Yield for each set its name and the `evaluation.verification.Report` of the backbone as it is now."""
         for pairs in self.sets:
-            logger.info("Running forward pass on %s images", pairs.name.upper())
+            logger.info("Running forward pass on %s images", pairs.title)
             yield pairs.name, verification.verify(self.embedder, pairs, self.flip, **self.protocol)
 
 
@@ -231,7 +233,7 @@ class Hooks:
     def _verification(self, step):
         reports = {}
         for name, report in self.verification():
-            for line in report.lines():
+            for line in (report.of_all_pairs(), *report.lines()):
                 logger.info(line)
             reports[name] = report
         self.history.add(step, epoch=self._position(step)[0], **{
@@ -240,9 +242,8 @@ class Hooks:
         for name in reports:
             self._write_result(name)
         report = next(iter(reports.values()))
-        value, value_at_far = report.alone
-        self.metadata["threshold"] = {
-            "distance": report.distance, "value": value, "far": report.target_far, "value_at_far": value_at_far}
+        self.metadata["threshold"] = stored_threshold(
+            report.distance, report.alone[0], report.flip, report.alone[1])
 
     def _write_result(self, name):
         """The file lfw_result.txt as facenet has it, of any set."""

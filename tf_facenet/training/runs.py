@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tf_facenet import config
-from tf_facenet.data import single_paths
+from tf_facenet.data import is_drawn, single_paths
 from tf_facenet.files import atomic_write, remove_leftovers
 from tf_facenet.locks import lock
 from tf_facenet.training import cluster
@@ -131,8 +131,7 @@ def _check_places(options, folder):
     """Raise OSError if the faces of a run are not where they were, seen from here: they may be given anew."""
     for name in ("data_dir", "lfw_dir"):
         for path in single_paths(getattr(options, name) or []):
-            is_drawn = path.partition(":")[0] == "drawn"
-            if not (is_drawn or os.path.exists(os.path.expanduser(path))):
+            if not (is_drawn(path) or os.path.exists(os.path.expanduser(path))):
                 raise OSError(f"--{name} of {folder} is {path!r}, and from {os.getcwd()!r} nothing is there. Say where "
                               f"it is now: --resume {folder} --{name} PATH")
 
