@@ -100,10 +100,11 @@ def test_drawn_people_by_their_pixels():
 
 def test_report_is_a_table():
     report = templates.verify(FEATURES, TEMPLATES, MEDIA, [[7, 7], [7, 3]], [True, False], (1e-6, 0.1))
-    assert [line.split() for line in report.lines()] == [
+    *table, last = report.lines()
+    assert [line.split() for line in table] == [
         ["target", "FAR", "TAR", "FAR", "threshold"],
-        ["1e-06", "1.00000", "0.00e+00", "0.8222"], ["1e-01", "1.00000", "0.00e+00", "0.8222"],
-        ["1", "pairs", "of", "different", "people", "cannot", "show", "a", "false", "accept", "rate", "of", "0.1;", "the", "smallest", "that", "they", "can", "is", "1"]]
+        ["1e-06", "1.00000", "0.00e+00", "0.8222"], ["1e-01", "1.00000", "0.00e+00", "0.8222"]]
+    assert last == "1 pairs of different people cannot show a false accept rate of 0.1; the smallest that they can is 1"
 
 
 @pytest.mark.parametrize(("change", "message"), [

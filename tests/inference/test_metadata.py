@@ -62,7 +62,7 @@ def test_without_names_what_tells_of_people_is_left_out():
 
 
 def test_stored_threshold_is_of_rows_of_norm_1():
-    """Concatenated embeddings have norm √2, so that their squared distances are twice those of unit rows; angles are not."""
+    """Concatenated embeddings have norm √2: squared distances are twice those of unit rows, but angles are the same."""
     accepted = FalseAccepts(1, 10)
     for distance, flip, value in (("squared-L2", "concat", 0.6), ("squared-L2", "sum", 1.2), ("cosine", "concat", 1.2)):
         assert metadata.stored_threshold(distance, 1.2, flip, accepted, 0.1) == {

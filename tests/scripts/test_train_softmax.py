@@ -77,7 +77,9 @@ def test_the_network_in_the_documents_trains_resumes_and_serves(tmp_path, monkey
     run = train(tmp_path / "runs", *own, "--max_nrof_epochs", "1")
     assert train_softmax.main(["--resume", str(run), "--max_nrof_epochs", "2", "--export", "saved_model"]) == 0
     assert Embedder.load(run / "saved_model").image_size == (32, 32)  # an export has no layers
-    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["threshold", str(run), "drawn:people=20,images=4,size=32", "--far", "0.1"], ["report", str(run)]):
+    pairs = "drawn:people=20,images=4,size=32"
+    for command in (["embed", str(run), PEOPLE], ["export", str(run), "mynet.onnx"], ["report", str(run)],
+                    ["threshold", str(run), pairs, "--far", "0.1"]):
         with pytest.raises(ValueError, match=r"Could not locate class 'SoftLimit' of 'mynet'\..* with --import"):
             cli.run_command(command)
     assert cli.run_command(["embed", str(run), PEOPLE, "--import", "mynet.py"]) == 0

@@ -74,7 +74,7 @@ def test_validation_repeats_the_numbers(run, folder, tmp_path, capsys, monkeypat
     assert other["eer"] == pytest.approx(float(trained["agedb_30_eer"]), abs=1e-6)
     out = capsys.readouterr().out.splitlines()
     expected = verification.verify(Embedder.load(run), pairs.load_pairs(folder / "agedb_30.bin", "", 2), "sum")
-    assert out[-5:] == ["Runnning forward pass on AGEDB_30 images", *expected.lines()]
+    assert out[-6:] == ["Runnning forward pass on AGEDB_30 images", expected.of_all_pairs(), *expected.lines()]
     assert "Runnning forward pass on CFP_FP images" in out
     assert drawn_plots == [(48, "lfw"), (48, "lfw_agedb_30")]
 
