@@ -5,13 +5,13 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 
 from tf_facenet.data import drawn
-from tf_facenet.data.images import decode
+from tf_facenet.data.images import pixels
 
 
 def framed(number, height, width, y, x):
     """A drawn face of 112×112 at a place of a grey picture, uint8 [height, width, 3]."""
     image = np.full((height, width, 3), 120, np.uint8)
-    image[y : y + 112, x : x + 112] = decode(drawn.draw(people=1, images=1, size=112, first=number).samples[0]).numpy()
+    image[y : y + 112, x : x + 112] = pixels(drawn.draw(people=1, images=1, size=112, first=number).samples[0])
     return image
 
 
@@ -29,4 +29,4 @@ def annotated(folder):
             boxes = [[int(box.get(side)) for side in ("left", "top", "width", "height")] for box in image.iter("box")]
             boxes = np.array(boxes, float)
             boxes[:, 2:] += boxes[:, :2]
-            yield decode((folder / image.get("file")).read_bytes()).numpy(), boxes
+            yield pixels((folder / image.get("file")).read_bytes()), boxes

@@ -9,7 +9,7 @@ from tf_facenet.align import detect, networks, pyramid
 from tf_facenet.align.crop import TEMPLATES, similarity
 from tf_facenet.align.detect import Detector
 from tf_facenet.align.pyramid import pack
-from tf_facenet.data.images import decode
+from tf_facenet.data.images import pixels
 
 mtcnn = pytest.importorskip("mtcnn")
 
@@ -161,7 +161,7 @@ def test_all_faces_of_photographs_and_nothing_else(detector, shared):
 
 def test_lfw_as_the_package_finds_it_and_near_the_template(detector, package, shared):
     files = sorted((shared / "data" / "lfw_funneled_300").glob("*/*.jpg"))[::56]
-    images = [decode(file.read_bytes()).numpy() for file in files]
+    images = [pixels(file.read_bytes()) for file in files]
     distances = []
     for image, found in zip(images, detector(images), strict=True):
         assert_as_package(found, package(image))

@@ -56,7 +56,8 @@ MISTAKES = {
     "tf-facenet classify train people none.keras c.npz": "No model at 'none.keras'",
     "tf-facenet filter model.keras nowhere d.h5": "no folder 'nowhere'",
     "tf-facenet threshold small.tflite people": "'small.tflite' is not a .keras file; only those can be changed",
-    "tf-facenet threshold model.keras people --lfw_pairs good.txt": "--far is 0.001, but 1 pairs of different people",
+    "tf-facenet threshold model.keras people --lfw_pairs good.txt --quiet":
+        "--far is 0.001, but 1 pairs of different people",
     "tf-facenet threshold model.keras people --lfw_pairs bad.txt": "pairs file 'bad.txt', line 2: expected",
     "tf-facenet report model.keras --pairs people": "No file 'pairs.txt'",
     "tf-facenet export none.keras e.onnx": "No model at 'none.keras'",
@@ -71,7 +72,7 @@ MISTAKES = {
     "tf-facenet convert none.pt m.keras": "No weights at 'none.pt'",
     "tf-facenet convert model.keras m.h5": "Cannot save a model as 'm.h5'",
     "tf-facenet clean people": "people is not a run folder",
-    "validate_on_lfw people none.keras --lfw_pairs good.txt": "No model at 'none.keras'",
+    "validate_on_lfw people none.keras --lfw_pairs good.txt --quiet": "No model at 'none.keras'",
     "validate_on_lfw people model.keras --lfw_pairs bad.txt": "pairs file 'bad.txt', line 2: expected",
     "validate_on_lfw people model.keras --json people": "'people' is a folder; expected a name for a file",
     "train_softmax --data_dir nowhere": "no folder 'nowhere'",

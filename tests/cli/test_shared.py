@@ -130,10 +130,14 @@ def test_concat_gives_the_distances_of_unit_rows(world, run, tmp_path):
         np.testing.assert_allclose(np.linalg.norm(arrays["embeddings"], axis=1), np.sqrt(2), rtol=1e-5)
 
 
+RED = "known/Red/Red_0001.png"
+
+
 @pytest.mark.parametrize("command", [
-    ("compare", "model.keras", "face.png"), ("embed", "model.keras", "known", "-o", "e.npz"),
-    ("enroll", "model.keras", "known", "new"), ("identify", "model.keras", "gallery", "face.png", "--threshold", "1"),
-    ("cluster", "model.keras", "known", "out"), ("classify", "train", "known", "model.keras", "c.npz")])
+    ("compare", "model.keras", RED), ("embed", "model.keras", "known", "-o", "e.npz"),
+    ("enroll", "model.keras", "known", "new"), ("identify", "model.keras", "gallery", RED, "--threshold", "1"),
+    ("cluster", "model.keras", "known", "out", "--cluster_threshold", "1"),
+    ("classify", "train", "known", "model.keras", "c.npz")])
 def test_the_smallest_faces_looked_for(command, world, run, tmp_path, monkeypatch):
     """Every command that looks for faces in photographs is told how small they may be; `align` is, too."""
     asked = []
