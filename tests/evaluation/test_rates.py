@@ -1,4 +1,4 @@
-"""What so many pairs can say of a false accept rate, by textbook values."""
+"""What so many pairs can say of a false accept rate, by the definitions."""
 
 import pytest
 
@@ -9,7 +9,11 @@ from tf_facenet.evaluation import rates
     (0, 10, (0, 0.2775)), (1, 10, (0.0179, 0.4042)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1)),
     (0, 3000, (0, 0.00128)), (3, 3000, (0.00034, 0.00294))])
 def test_interval_is_wilsons(accepted, pairs, interval):
-    """R's binom.confint(method = "wilson") and statsmodels' proportion_confint give these."""
+    """Its ends p are where a normal test with the standard deviation of p itself just accepts what was counted."""
+    counted = accepted / pairs
+    for end in interval:
+        if end not in (0, 1):
+            assert abs(counted - end) == pytest.approx(1.96 * (end * (1 - end) / pairs) ** 0.5, rel=0.01)
     assert rates.FalseAccepts(accepted, pairs).interval == pytest.approx(interval, abs=5e-5)
 
 
