@@ -42,7 +42,7 @@ config.run(main)
 @pytest.mark.parametrize(("text", "shown"), [
     ("Zoë, 山田　太郎, C:\\faces", "Zoë, 山田　太郎, C:\\faces"),
     ("\x1b]0;title\x07\x1b[2J", "\\x1b]0;title\\x07\\x1b[2J"),
-    ("a\nAccuracy: 1.000\r\t", "a\\nAccuracy: 1.000\\r\\t"),
+    ("a\nAccuracy: 1.000\r", "a\\nAccuracy: 1.000\\r"), ("Loss 1.0\tXent 2.0", "Loss 1.0\tXent 2.0"),
     ("gpj.\u202eexe", "gpj.\\u202eexe"),  # would be shown as exe.jpg
     ("\u2028 \u0085 \ufeff", "\\u2028 \\x85 \\ufeff"),
     (os.fsdecode(b"caf\xe9"), "caf\\udce9"),

@@ -10,7 +10,7 @@ import unicodedata
 
 # Controls, marks of format such as those that turn the direction of a line, bytes that are no text, other line breaks.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-_JOINERS = "\u200c\u200d"  # of the format marks, those that Persian and Hindi words and some pictures need
+_HARMLESS = "\t\u200c\u200d"  # tabs, and the format marks that Persian and Hindi words and some pictures need
 _STREAMS = ("stdin", "stdout", "stderr")  # by number
 
 
@@ -24,7 +24,7 @@ def printable(text):
 
 
 def _is_hidden(character):
-    return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
+    return unicodedata.category(character) in _HIDDEN and character not in _HARMLESS
 
 
 def say(*lines):
