@@ -9,15 +9,13 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests import tiny, torch_files
 from tests.conftest import ROOT
 from tf_facenet.data import bins
-from tf_facenet.inference import model_file, runners
+from tf_facenet.inference import model_file
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.gallery import Gallery
-from tf_facenet.inference.metadata import ASSETS
 from tf_facenet.training.checkpoints import read_arrays
 from tf_facenet.weights import torch_file
 
@@ -167,26 +165,3 @@ def test_archives_write_nothing_outside(name, canary, tmp_path):
     assert list(torch_file.read(tmp_path / "weights.pt")) == ["weight"]
     with pytest.raises(ValueError, match="not a classifier"):
         Classifier.load(tmp_path / "people.npz")
-
-
-class _Writes(tf.Module):
-    """A SavedModel that looks like an export and writes a file when it runs."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32, name="pixels")])
-    def serve(self, pixels):
-        tf.io.write_file(self.path, "x")
-        return {"embeddings": pixels[:, 0, 0, :2], "norm": pixels[:, 0, 0, 0]}
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_saved_models_that_write_files_are_refused(canary, tmp_path):
-    folder = tmp_path / "saved_model"
-    module = _Writes(canary)
-    tf.saved_model.save(module, folder, {"serving_default": module.serve})
-    (folder / ASSETS).parent.mkdir()
-    (folder / ASSETS).write_text(json.dumps({"image_size": [8, 8], "embedding_size": 2}))
-    with pytest.raises(ValueError, match="saved_model' .*WriteFile.*Export the model"):
-        runners.load(folder)

@@ -18,20 +18,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_facenet import environment, kernels
 from tf_facenet.backbones.folding import fold_batch_norms
-from tf_facenet.inference import model_file
+from tf_facenet.inference import model_file, operations
 from tf_facenet.inference.metadata import ASSETS, MEMBER, SAVED_MODEL, locate, parse
 
 OUTPUTS = ["embeddings", "norm"]
-# Operations by which a TensorFlow graph reaches files, the network or Python; no network of faces needs them.
-REACHING = frozenset((
-    "WriteFile", "ReadFile", "MatchingFiles", "WholeFileReader", "WholeFileReaderV2", "TextLineReader",
-    "TextLineReaderV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "TFRecordReader", "TFRecordReaderV2",
-    "TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset", "InitializeTableFromTextFile",
-    "InitializeTableFromTextFileV2", "ImmutableConst", "Save", "SaveSlices", "SaveDataset", "SaveDatasetV2",
-    "LoadDataset", "SnapshotDataset", "SnapshotDatasetV2", "CreateSummaryFileWriter", "CreateSummaryDbWriter",
-    "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "PrintV2", "PyFunc", "PyFuncStateless", "EagerPyFunc",
-    "RpcCall", "RpcServer", "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3",
-    "DataServiceDatasetV4"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,19 +94,15 @@ def _saved_model(folder):
 
 
 def _check_operations(folder):
-    """Raise ValueError if the graph of a SavedModel is none, or reaches beyond itself when it runs."""
+    """Raise ValueError if the graph of a SavedModel is none, or may do anything but compute."""
     try:
         saved = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL).read_bytes())
     except DecodeError as error:
         raise _damaged(folder, error) from error
-    operations = set()
-    for graph in (meta.graph_def for meta in saved.meta_graphs):
-        operations.update(node.op for node in graph.node)
-        operations.update(node.op for function in graph.library.function for node in function.node_def)
-    found = sorted(operations & REACHING)
-    if found:
-        raise ValueError(f"'{folder}' runs operations that reach files or other programs: {', '.join(found)}. "
-                         "Export the model with tf-facenet export.")
+    try:
+        operations.check(saved)
+    except ValueError as error:
+        raise ValueError(f"'{folder}' {error}. Export the model with tf-facenet export.") from None
 
 
 def _onnx(file):
