@@ -1,5 +1,7 @@
 import functools
+import ntpath
 import os
+from pathlib import PureWindowsPath
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from tf_facenet.align import crop, detect, folder
 from tf_facenet.align.detect import Detections, Detector
 from tf_facenet.align.recipe import Recipe, noted_template
 from tf_facenet.data import few_at_once
+from tf_facenet.data.faces import Faces
 from tf_facenet.data.pairs import read_pairs
 from tf_facenet.weights.conversion import convert
 
@@ -231,6 +234,21 @@ def test_progress_counts_images(tmp_path):
     target, done = tmp_path / "out", []
     folder.run(folder.plan(tmp_path / "in", target), Recipe(batch_size=2), target, progress=done.append)
     assert done == [2, 4, 5]
+
+
+@pytest.mark.parametrize(("target", "is_inside"), [
+    ("E:\\out", False), ("D:\\out", False), ("D:\\in2", False), ("D:\\in\\out", True), ("d:\\IN", True)])
+def test_folders_on_drives_of_windows(monkeypatch, target, is_inside):
+    """On POSIX systems `ntpath.realpath` only makes a path absolute."""
+    monkeypatch.setattr(os, "path", ntpath)
+    monkeypatch.setattr(folder, "Path", PureWindowsPath)
+    faces = Faces(np.array(["D:\\in\\Ann\\1.jpg"], object), np.array([0]), ["Ann"])
+    monkeypatch.setattr(folder, "read_folder", lambda _: faces)
+    if is_inside:
+        with pytest.raises(ValueError, match="lies inside the input"):
+            folder.plan("D:\\in", target)
+    else:
+        assert folder.plan("D:\\in", target) == [("D:\\in\\Ann\\1.jpg", f"{target}\\Ann\\1")]
 
 
 def test_folders_that_cannot_be(tmp_path):

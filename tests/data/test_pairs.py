@@ -57,9 +57,9 @@ def test_header_of_one_number_deals_both_kinds_evenly(people):
 
 
 @pytest.mark.parametrize(("header", "lines", "fault"), [
-    ("10 300", TWELVE, "says 10 x 300 same and as many different pairs, but the file has 3 same and 9 different ones"),
-    ("5", TWELVE[:2], "says 1 x 5 same and as many different pairs, but the file has 1 same and 1 different ones"),
-    ("2 1", TWELVE[1::-1] + TWELVE[:2], None), ("1", TWELVE[:2], None),
+    ("10 300", TWELVE, "says 3,000 same and as many different pairs, but the file has 3 same and 9 different ones"),
+    ("5", TWELVE[:2], "says 5 same and as many different pairs, but the file has 1 same and 1 different ones"),
+    ("2 1", TWELVE[1::-1] + TWELVE[:2], None), ("1", TWELVE[:2], None), ("12", TWELVE, None),
     ("2 1", [TWELVE[0], TWELVE[4], *TWELVE[1:3]], "says 2 folds of 1 same pairs, but the pairs are in another order")])
 def test_a_header_that_says_something_else_than_the_lines(people, caplog, header, lines, fault):
     path = write(people, header, *lines)

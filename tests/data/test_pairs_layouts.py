@@ -26,6 +26,8 @@ SPACES = [("Ann Lee/Ann Lee_0001", "Ann Lee/Ann Lee_0002", True), ("Ann Lee/Ann 
     ("1 1\nAnn/1.jpg,Ann/2.jpg,True\nAnn/1.jpg,Bo/1.png,False", FILES),
     ("img1;img2;is_same\nAnn/1.jpg;Ann/2.jpg;same\nAnn/1.jpg;Bo/1.png;Different\n", FILES),
     ("photo_1,photo_2,label\nAnn/1.jpg, Ann/2.jpg, 1,\nAnn/1.jpg, Bo/1.png, 0,", FILES),
+    ("img1,img2,same\nAnn/1.jpg,Ann/2.jpg,1\nAnn/1.jpg,Bo/1.png,0", FILES),
+    ("img1 img2 same\nimg2 img3 different", [("img1", "img2", True), ("img2", "img3", False)]),
     ("1 Ann/1.jpg Ann/2.jpg\n0 Ann/1.jpg Bo/1.png", FILES), ("+1,Ann/1.jpg,Ann/2.jpg\n-1,Ann/1.jpg,Bo/1.png", FILES),
     ('"Lee, Ann/1.jpg","b 2.jpg",1', [("Lee, Ann/1.jpg", "b 2.jpg", True)]),
     ("a_1 b_1 0", [("a_1", "b_1", False)]),

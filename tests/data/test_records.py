@@ -1,5 +1,6 @@
 """Record files as sets of faces: layouts, labels, names, the index, and what is refused."""
 
+import ntpath
 import os
 import re
 import struct
@@ -232,6 +233,17 @@ def test_paths_with_colons(tmp_path):
     assert data.single_paths("drawn:peple=3:drawn") == ["drawn:peple=3", "drawn"]
     assert data.single_paths("drawn:nonsense") == ["drawn:nonsense"]
     assert data.single_paths("a:b") == ["a", "b"]
+    assert data.single_paths("a:/b") == ["a", "/b"]  # but on Windows
+
+
+@pytest.mark.parametrize(("path", "parts"), [
+    ("C:\\faces", ["C:\\faces"]), ("C:/faces:d:/ms1m/train.rec", ["C:/faces", "d:/ms1m/train.rec"]),
+    ("faces:C:\\faces:drawn:people=3:D:\\", ["faces", "C:\\faces", "drawn:people=3", "D:\\"]),
+    ("\\\\?\\C:\\faces:\\\\server\\share", ["\\\\?\\C:\\faces", "\\\\server\\share"]),
+    ("a:b:ab:\\c", ["a", "b", "ab", "\\c"])])
+def test_drives_of_windows(monkeypatch, path, parts):
+    monkeypatch.setattr(os, "path", ntpath)
+    assert data.single_paths(path) == parts
 
 
 def test_many_records_take_little_memory_each(tmp_path):

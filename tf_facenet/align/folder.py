@@ -43,7 +43,7 @@ def plan(source, target):
     """
     source, target = os.path.expanduser(source), os.path.expanduser(target)
     here, there = os.path.realpath(source), os.path.realpath(target)
-    if os.path.commonpath([here, there]) == here:
+    if Path(there).is_relative_to(here):
         raise ValueError(f"the output folder {target!r} lies inside the input {source!r}, where its faces would be "
                          "taken for images of the next run; name a folder beside it")
     if os.path.exists(target) and not os.path.isdir(target):

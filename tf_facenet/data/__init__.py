@@ -1,9 +1,12 @@
 """Faces: where they are, what is wrong with them, and how they become batches."""
 
 import os
+import re
 
 from tf_facenet.data import folders, records
 from tf_facenet.data.faces import Faces
+
+_DRIVE = re.compile(r"(\\\\\?\\)?[A-Za-z]")  # of Windows, whose colon separates nothing
 
 
 def load(path):
@@ -54,11 +57,21 @@ def single_paths(path):
     if os.path.lexists(os.path.expanduser(path)):
         return [path]
     parts = []
-    for part in path.split(":"):
+    for part in _split(path):
         if parts and parts[-1] == "drawn" and ("=" in part or not os.path.exists(os.path.expanduser(part))):
             parts[-1] += f":{part}"  # belongs to its description
         else:
             parts.append(part)
+    return parts
+
+
+def _split(path):
+    r"""What is between the colons of a path, but for those behind a drive of Windows: C:\, and there also C:/."""
+    slashes = ("\\", "/") if os.path.splitdrive("C:/")[0] else "\\"
+    parts = path.split(":")
+    for at in reversed(range(len(parts) - 1)):
+        if _DRIVE.fullmatch(parts[at]) and parts[at + 1].startswith(slashes):
+            parts[at : at + 2] = [":".join(parts[at : at + 2])]
     return parts
 
 

@@ -97,7 +97,8 @@ def load_pairs(lfw_dir, lfw_pairs, num_folds=10):
     pairs = _load(lfw_dir, lfw_pairs, num_folds)
     if pairs.same.all() or not pairs.same.any():
         kind, other = ("same", "different") if pairs.same.all() else ("different", "same")
-        raise ValueError(f"all {len(pairs)} pairs of {str(lfw_dir)!r} are {kind} pairs; to verify takes both kinds. "
+        skipped = f" whose images are there, {pairs.num_skipped} being without," if pairs.missing else ""
+        raise ValueError(f"all {len(pairs)} pairs of {str(lfw_dir)!r}{skipped} are {kind} pairs; verifying takes both. "
                          f"Add {other} pairs to the list; CSV files such as Kaggle's may be joined to one, headers and "
                          "all")
     return pairs
@@ -268,12 +269,12 @@ def _text(path):
 
 def _header_fault(counts, same):
     """What a first line says wrongly about the pairs [P], or None."""
-    if not counts:
+    if not counts or counts == [len(same)]:  # some lists begin with the number of all pairs
         return None
     folds, number = ([1] + counts)[-2:]
     found = int(same.sum()), int((~same).sum())
     if found != (folds * number,) * 2:
-        return (f"the first line says {folds} x {number:,} same and as many different pairs, but the file has "
+        return (f"the first line says {folds * number:,} same and as many different pairs, but the file has "
                 f"{found[0]:,} same and {found[1]:,} different ones")
     if len(counts) == 2 and (same.reshape(folds, -1).sum(axis=1) != number).any():
         return f"the first line says {folds} folds of {number:,} same pairs, but the pairs are in another order"

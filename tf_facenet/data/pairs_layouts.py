@@ -21,6 +21,7 @@ LABELS = (  # a file has one of these: same, different
     ("1", "0"), ("1", "-1"), ("+1", "-1"), ("1.0", "0.0"), ("true", "false"), (SAME, DIFFERENT), ("match", "mismatch"),
     ("genuine", "impostor"), ("yes", "no"))
 _KNOWN = frozenset(itertools.chain(*LABELS))
+_WORDS = frozenset((SAME, DIFFERENT, "match", "mismatch"))  # labels that columns are called by, too
 _COLUMNS = re.compile(r"(name|image|img|file|path|photo|face|person|label|is_?same|same|match|target|pair)\w*", re.I)
 
 
@@ -164,19 +165,26 @@ def _without_header(lines, path):
     counts = re.split(r"[\s,;]+", first.strip(" \t\r,;"))
     if len(counts) < 3 and all(map(str.isdecimal, counts)):
         return lines[1:], f"after the first line {first.strip()!r}", list(map(int, counts))
-    if not _are_columns(first):
+    columns = _columns(first)
+    labels = set(re.split(r"[\s,;]+", lines[1][1].lower())) if len(lines) > 1 else set()
+    if not columns or (_is_pair(columns) and labels & _WORDS):
         return lines, "without a header", []
-    return [line for line in lines if not _are_columns(line[1])], f"under the columns {first.strip()!r}", []
+    kept = [line for line in lines[1:] if not (columns := _columns(line[1])) or _is_pair(columns)]
+    return kept, f"under the columns {first.strip()!r}", []
 
 
-def _are_columns(line):
-    """Whether a line names columns and is no pair."""
+def _columns(line):
+    """The fields of a line that names columns, or else []; "image1 image2 same" may be a pair as well."""
     for split in SEPARATORS.values():
         fields = _fields(split, line)
         names = len(fields) > 1 and not any(field.isdecimal() or _is_path(field) for field in fields)
         if names and any(_COLUMNS.fullmatch(field.strip()) for field in fields):
-            return not any(form.parse(fields) for form in FORMS)
-    return False
+            return fields
+    return []
+
+
+def _is_pair(fields):
+    return any(form.parse(fields) for form in FORMS)
 
 
 def _is_path(field):
