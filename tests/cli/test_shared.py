@@ -16,6 +16,8 @@ from tf_facenet.inference.embedder import Embedder
 from tf_facenet.inference.gallery import Gallery
 from tf_facenet.inference.model_file import load_model
 
+FACE = "known/Red/Red_0001.png"
+
 
 def test_embed(world, run, tmp_path):
     out = tmp_path / "embeddings.npz"
@@ -84,9 +86,10 @@ def test_concat_gives_the_distances_of_unit_rows(world, run, tmp_path):
 
 
 @pytest.mark.parametrize("command", [
-    ("compare", "model.keras", "face.png"), ("embed", "model.keras", "known", "-o", "e.npz"),
-    ("enroll", "model.keras", "known", "new"), ("identify", "model.keras", "gallery", "face.png", "--threshold", "1"),
-    ("cluster", "model.keras", "known", "out"), ("classify", "train", "known", "model.keras", "c.npz")])
+    ("compare", "model.keras", FACE), ("embed", "model.keras", "known", "-o", "e.npz"),
+    ("enroll", "model.keras", "known", "new"), ("identify", "model.keras", "gallery", FACE, "--threshold", "1"),
+    ("cluster", "model.keras", "known", "out", "--cluster_threshold", "1"),
+    ("classify", "train", "known", "model.keras", "c.npz")], ids=lambda command: command[0])
 def test_the_smallest_faces_looked_for(command, world, run, tmp_path, monkeypatch):
     """Every command that looks for faces in photographs is told how small they may be; `align` is, too."""
     asked = []
@@ -104,7 +107,7 @@ def test_the_smallest_faces_looked_for(command, world, run, tmp_path, monkeypatc
 
 
 def test_no_face_is_smaller_than_nothing(run, capsys):
-    for command in (("compare", "model.keras", "face.png"), ("align", "known", "out")):
+    for command in (("compare", "model.keras", FACE), ("align", "known", "out")):
         with pytest.raises(SystemExit):
             run(*command, "--min_face_size", "-1")
         assert "--min_face_size is -1; expected at least 0" in capsys.readouterr().err
