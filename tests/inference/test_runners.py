@@ -1,4 +1,5 @@
 import importlib.util
+import json
 
 import keras
 import numpy as np
@@ -68,6 +69,35 @@ def test_files_of_others_are_told_apart(model, folder, tmp_path):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.double.get_concrete_function()], module)
     (tmp_path / "m.tflite").write_bytes(converter.convert())
     with pytest.raises(ValueError, match=f"{message} .*, found the outputs y without metadata"):
+        runners.load(tmp_path / "m.tflite")
+
+
+def test_networks_whose_weights_lie_elsewhere(folder, tmp_path):
+    """ONNX knows weights in files of other names; exports have none."""
+    proto = onnx.load(folder / "m.onnx")
+    weights = proto.graph.initializer[0]
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="weights.bin")
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(ValueError, match="m.onnx' names other files for its weights, which are not read. Export"):
+        runners.load(tmp_path / "m.onnx")
+    proto = onnx.load(folder / "m.onnx")
+    stored = json.loads(proto.metadata_props[0].value)
+    proto.metadata_props[0].value = json.dumps({**stored, "class_names": ["location"]})
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert runners.load(tmp_path / "m.onnx").metadata["class_names"] == ["location"]
+
+
+@pytest.mark.parametrize("package", ["ai_edge_litert", "tensorflow"])
+def test_operations_that_are_not_tflites_own(package, tmp_path, monkeypatch):
+    """TensorFlow's interpreter runs those of TensorFlow, such as those that write files, if their names begin so."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: package != "tensorflow")
+    module, spec = tf.Module(), tf.TensorSpec([1, 4], name="pixels")
+    module.text = tf.function(lambda pixels: {"y": tf.strings.length(tf.strings.as_string(pixels))}, [spec])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.text.get_concrete_function()], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    with pytest.raises(ValueError, match="m.tflite' holds the operation FlexAsString, which is none of TFLite's own"):
         runners.load(tmp_path / "m.tflite")
 
 

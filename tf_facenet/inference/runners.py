@@ -6,6 +6,8 @@ The exports (`export`) hold two outputs, embeddings and norm; features are the p
 import dataclasses
 import importlib.util
 import os
+import re
+import struct
 import threading
 import warnings
 import zipfile
@@ -110,10 +112,15 @@ def _onnx(file):
         raise ValueError(f"'{file}' is an ONNX file; running it needs the package onnxruntime: pip install onnxruntime")
     import onnxruntime
 
+    content = file.read_bytes()
+    # The length of this key ends with one of two bytes, however it is written. What is text has neither.
+    if re.search(rb"[\x00\x08]location", content):
+        raise ValueError(f"'{file}' names other files for its weights, which are not read. Export the model with "
+                         "tf-facenet export.")
     available = onnxruntime.get_available_providers()
     providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
     try:
-        session = onnxruntime.InferenceSession(file, providers=providers)
+        session = onnxruntime.InferenceSession(content, providers=providers)
     except Exception as error:  # each of its errors is a class of its own, without a common one
         raise _damaged(file, error) from error
     outputs = [output.name for output in session.get_outputs()]
@@ -129,10 +136,13 @@ def _onnx(file):
 
 def _tflite(file):
     try:
-        interpreter = _interpreter(file)
-        runner = interpreter.get_signature_runner()
-    except (ValueError, RuntimeError) as error:
+        custom = _custom_operations(file.read_bytes())
+        runner = None if custom else _interpreter(file).get_signature_runner()
+    except (ValueError, RuntimeError, struct.error) as error:
         raise _damaged(file, error) from error
+    if custom:
+        raise ValueError(f"'{file}' holds the operation {custom[0]:.60}, which is none of TFLite's own. Export the "
+                         "model with tf-facenet export.")
     stored = None
     if zipfile.is_zipfile(file):  # the format's way to carry files is a zip archive behind the network
         with zipfile.ZipFile(file) as archive:
@@ -146,6 +156,21 @@ def _tflite(file):
         return result["embeddings"] * result["norm"][:, None]
 
     return _outside_tensorflow(run, metadata, runner.get_input_details()["pixels"]["dtype"]), metadata
+
+
+def _custom_operations(content):
+    """Names of the operations of a TFLite network that are not built in; "Flex" begins those of TensorFlow."""
+    if importlib.util.find_spec("ai_edge_litert"):
+        from ai_edge_litert.schema_py_generated import Model
+    else:
+        from tensorflow.lite.python.schema_py_generated import Model
+
+    model = Model.GetRootAs(content)
+    count = model.OperatorCodesLength()
+    if 4 * count > len(content):
+        raise ValueError(f"it claims {count} operations")
+    names = [model.OperatorCodes(number).CustomCode() for number in range(count)]
+    return [name.decode(errors="replace") for name in names if name is not None]
 
 
 def _interpreter(file):
