@@ -112,6 +112,8 @@ def exif_in_wrong_places(image):
         "JPEG, behind the end": jpeg + app1,
         "JPEG, in another segment": with_segments(jpeg, segment(0xE3, exif(6))),
         "JPEG, of nothing but a name": with_segments(jpeg, segment(0xE1, b"Exif\0\0")),
+        "JPEG, beyond the file": with_exif(jpeg, exif(6)[:10] + b"\xff" * 20),
+        "JPEG, cut": with_exif(jpeg, exif(6)[:14]),
         "PNG, inside a text": with_chunks(png, png_chunk(b"tEXt", b"Comment\0" + png_chunk(b"eXIf", tiff))),
         "PNG, behind the end": png + png_chunk(b"eXIf", tiff),
         "WebP, inside another chunk": with_webp_chunks(webp, webp_chunk(b"XMP ", webp_chunk(b"EXIF", tiff))),

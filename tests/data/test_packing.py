@@ -108,6 +108,16 @@ def test_lists_that_lead_out_of_the_folder(packed, line):
     assert not (packed.parent / "out").exists()
 
 
+def test_scans_and_old_databases_come_back_with_their_endings(tmp_path):
+    scan, old = encode(picture(), "TIFF"), encode(picture(), "PPM", "L")
+    write(tmp_path / "in", {"a/1.tiff": scan, "a/2.pgm": old})
+    packing.pack(tmp_path / "in", tmp_path / "rec", quiet=True)
+    assert inspection.faults(str(tmp_path / "rec" / "train.rec"), quiet=True) == []
+    (tmp_path / "rec" / "train.lst").unlink()
+    packing.unpack(tmp_path / "rec", tmp_path / "out", quiet=True)
+    assert files(tmp_path / "out") == {"a/00000001.tif": scan, "a/00000002.pgm": old}
+
+
 def test_a_key_that_is_listed_twice(packed):
     (packed / "train.lst").write_text("1\t0\ta/1.jpg\n2\t1\tb/1.jpg\n1\t1\tb/2.png\n")
     with pytest.raises(ValueError, match=r"train\.lst, line 3: key 1 occurs twice\. Mend or remove it"):

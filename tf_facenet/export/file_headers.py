@@ -67,7 +67,6 @@ class _File:
 
     def __call__(self, at, length):
         """uint8 [length], or fewer far beyond the end."""
-        at = tf.clip_by_value(tf.cast(at, tf.int64), 0, self.length)
         return self.bytes[at : at + length]
 
     def begins(self, text, at=0):
@@ -129,7 +128,7 @@ def _orientation(content, at, end):
         weights = 256 ** np.arange(digits.shape[-1])
         return tf.where(is_little, _number(digits, weights), _number(digits, weights[::-1]))
 
-    first = at + number(file.fixed(at + 4, 4)) + 2
+    first = tf.minimum(at + number(file.fixed(at + 4, 4)) + 2, file.length)
     count = tf.clip_by_value((end - first) // 12, 0, number(file.fixed(first - 2, 2)))
     rows = tf.ensure_shape(tf.reshape(file(first, 12 * count), [-1, 12]), [None, 12])
     value, kind = rows[:, 8:], number(rows[:, 2:4])
