@@ -20,7 +20,7 @@ _NETPBM = {b"1": "PBM", b"2": "PGM", b"3": "PPM", b"4": "PBM", b"5": "PGM", b"6"
 _NETPBM_START = re.compile(rb"P([1-6])\s+[#\d]")
 _NETPBM_SIZE = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,5})?")
 # Start-of-frame markers: all of 0xC0..0xCF that are not tables, extensions or conditioning.
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset((0x00, 0x01, 0xFF, *range(0xD0, 0xD9)))
 _APP1, _ENDS = 0xE1, frozenset((0xD9, 0xDA))  # the image's and that of what comes before the pixels
 _EXIF = b"Exif\0\0"
@@ -111,7 +111,7 @@ def _jpeg(encoded):
         if marker in _ENDS:
             break
         start, at = at + 4, at + 2 + (encoded[at + 2] << 8 | encoded[at + 3])
-        if marker in START_OF_FRAME:
+        if marker in _START_OF_FRAME:
             size = _big(encoded, start + 1, 2), _big(encoded, start + 3, 2)
         elif marker == _APP1 and encoded.startswith(_EXIF, start):
             blocks.append(encoded[start:at])

@@ -16,7 +16,6 @@ MAX_PARTS = 50_000  # about a second
 _BEYOND = 16  # zeros behind the file, so that numbers at its end need no care
 _WINDOW = 4096  # bytes that are searched for a marker at a time
 _IS_MARKER = np.array([byte not in headers.WITHOUT_LENGTH for byte in range(256)])
-_IS_FRAME = np.array([byte in headers.START_OF_FRAME for byte in range(256)])
 _GREY_PALETTE = bytes(value for level in range(256) for value in (level, level, level, 0))
 _EXIF = b"Exif\0\0"
 
@@ -33,14 +32,15 @@ def pixels(encoded):
     Raises:
         tf.errors.InvalidArgumentError: it is none of the formats, or damaged, or claims to be huge.
     """
-    file = _File(tf.pad(tf.io.decode_raw(encoded, tf.uint8), [[0, _BEYOND]]))
-    begins = tf.stack([file.begins(magic) for magic, _ in _LOOKS] + [True])
-    kind = tf.argmax(tf.cast(begins, tf.int32), output_type=tf.int32)
-    branches = [functools.partial(look, file) for _, look in _LOOKS]
+    content = tf.pad(tf.io.decode_raw(encoded, tf.uint8), [[0, _BEYOND]])
+    begins = tf.reduce_all(_File(content).fixed(0, 2) == [list(magic) for magic in _LOOKS], axis=1)
+    kind = tf.where(tf.reduce_any(begins), tf.argmax(tf.cast(begins, tf.int32), output_type=tf.int32), len(_LOOKS))
+    branches = [functools.partial(look, encoded, content) for look in _LOOKS.values()]
     size, orientation, channels, end = tf.switch_case(kind, [*branches, _found])
     count = tf.reduce_prod(size)
+    usable = (count > 0) & (count <= headers.MAX_PIXELS) & (orientation > 0)
     # Taken away instead of asserted: nothing may be decoded before the answer is known.
-    encoded = tf.where((count > 0) & (count <= headers.MAX_PIXELS), encoded, "")
+    encoded = tf.where(usable, encoded, "")
     encoded = tf.cond(end > 0, lambda: tf.strings.substr(encoded, 0, end) + ";", lambda: encoded)
     image = tf.cond(channels == 4, lambda: _decoded(encoded, 4)[..., :3], lambda: _decoded(encoded, 3))
     return tf.cond(orientation > 1, lambda: images.upright(image, orientation), lambda: image)
@@ -54,7 +54,7 @@ def _decoded(encoded, channels):
 
 def _found(size=(0, 0), orientation=1, channels=3, end=0):
     """(height, width), orientation, channels to decode, and the end of the part to decode or 0. No size: unreadable."""
-    return (tf.cast(tf.stack(size), tf.int64), tf.cast(orientation, tf.int32), tf.cast(channels, tf.int32),
+    return (tf.cast(size, tf.int64), tf.cast(orientation, tf.int32), tf.cast(channels, tf.int32),
             tf.cast(end, tf.int32))
 
 
@@ -90,34 +90,35 @@ def _number(digits, weights):
     return tf.reduce_sum(tf.cast(digits, tf.int64) * weights, axis=-1)
 
 
-def _follow(file, at, end, part):
-    """Size and orientation that the parts of a file say.
+def _said(encoded, name, walk):
+    """The orientation that a file says; its parts are followed only if there is the name of EXIF data somewhere."""
+    anywhere = tf.strings.regex_full_match(encoded, rf"\C*{name}\C*")
+    return tf.cond(anywhere, walk, lambda: 1)
+
+
+def _follow(at, end, part):
+    """The first orientation that the parts of a file say, or 1, or -1 if they are too many.
 
     Args:
-        file: `_File`.
         at: where the first part begins.
         end: where the last one ends.
-        part: function of a place that gives the place of the next part, the size or zeros, and the orientation or 0.
-
-    Returns:
-        ``(size, orientation)``, int64 [2] and int32. The first size and orientation count.
+        part: function of a place that gives the place of the next part, and the orientation or 0.
     """
-    def step(at, size, orientation):
-        following, more_size, more_orientation = part(at)
-        size = tf.where(tf.reduce_any(size > 0), size, more_size)
-        return following, size, tf.where(orientation > 0, orientation, more_orientation)
-
-    begin = tf.constant(at, tf.int64), tf.zeros([2], tf.int64), tf.constant(0)
-    at, size, orientation = tf.while_loop(
-        lambda at, *_: at + 8 <= end, step, begin, maximum_iterations=MAX_PARTS, parallel_iterations=1)
-    return tf.where(at + 8 <= end, tf.zeros_like(size), size), tf.maximum(orientation, 1)
+    at, orientation = tf.while_loop(
+        lambda at, orientation: (at + 8 <= end) & (orientation == 0), lambda at, _: part(at),
+        (tf.constant(at, tf.int64), tf.constant(0)), maximum_iterations=MAX_PARTS, parallel_iterations=1)
+    return tf.where(orientation > 0, orientation, tf.where(at + 8 <= end, -1, 1))
 
 
-_SPEC = [tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64)]
+def _one_call(*specs):
+    """Makes a function one operation in the graph: what is not taken costs nothing then, see `images.upright`."""
+    return tf.function(input_signature=specs, autograph=False, experimental_attributes={"_noinline": True})
 
 
-# One function in the graph, called by the segments and chunks of three formats.
-@tf.function(input_signature=_SPEC, autograph=False, experimental_attributes={"_noinline": True})
+_ENCODED, _CONTENT, _PLACE = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int64)
+
+
+@_one_call(_CONTENT, _PLACE, _PLACE)
 def _orientation(content, at, end):
     """What the EXIF data between two places of a file say, 1 to 8, or 0."""
     file = _File(content)
@@ -138,66 +139,81 @@ def _orientation(content, at, end):
     return tf.cast(tf.where(is_exif & (said >= 1) & (said <= 8), said, 0), tf.int32)
 
 
-def _jpeg(file):
+def _jpeg(encoded, content):
+    size = tf.image.extract_jpeg_shape(encoded)[:2]
+    return _found(size, _said(encoded, r"Exif\x00\x00", lambda: _jpeg_orientation(content)))
+
+
+@_one_call(_CONTENT)
+def _jpeg_orientation(content):
+    file = _File(content)
+
     def part(at):
         window = file(at, _WINDOW + 1)
         is_marker = (window[:-1] == 0xFF) & tf.gather(_IS_MARKER, tf.cast(window[1:], tf.int32))
-        return tf.cond(tf.reduce_any(is_marker),
-                       lambda: _segment(file, at + tf.argmax(tf.cast(is_marker, tf.int32))),
-                       lambda: (at + _WINDOW, tf.zeros([2], tf.int64), 0))
+        return tf.cond(tf.reduce_any(is_marker), lambda: segment(at + tf.argmax(tf.cast(is_marker, tf.int32))),
+                       lambda: (at + _WINDOW, 0))
 
-    return _found(*_follow(file, 2, file.length, part))
+    def segment(at):
+        marker, start, end = file.big(at + 1, 1), at + 4, at + 2 + file.big(at + 2, 2)
+        is_exif = (marker == 0xE1) & file.begins(_EXIF, start)
+        is_last = (marker == 0xD9) | (marker == 0xDA)
+        return (tf.where(is_last, file.length, end),
+                tf.cond(is_exif, lambda: _orientation(content, start, end), lambda: 0))
 
-
-def _segment(file, at):
-    marker, start, end = file.big(at + 1, 1), at + 4, at + 2 + file.big(at + 2, 2)
-    size = tf.stack([file.big(start + 1, 2), file.big(start + 3, 2)])
-    is_exif = (marker == 0xE1) & file.begins(_EXIF, start)
-    orientation = tf.cond(is_exif, lambda: _orientation(file.bytes, start, end), lambda: 0)
-    is_last = (marker == 0xD9) | (marker == 0xDA)
-    return tf.where(is_last, file.length, end), tf.where(tf.gather(_IS_FRAME, marker), size, 0), orientation
+    return _follow(2, file.length, part)
 
 
-def _png(file):
+def _png(encoded, content):
+    file = _File(content)
+    size = tf.stack([file.big(20, 4), file.big(16, 4)])
+    return _found(size, _said(encoded, "eXIf", lambda: _png_orientation(content)))
+
+
+@_one_call(_CONTENT)
+def _png_orientation(content):
+    file = _File(content)
+
     def part(at):
-        start, end = at + 8, at + 8 + file.big(at, 4)
-        size = tf.stack([file.big(start + 4, 4), file.big(start, 4)])
-        is_exif = file.begins(b"eXIf", at + 4)
-        orientation = tf.cond(is_exif, lambda: _orientation(file.bytes, start, end), lambda: 0)
-        following = tf.where(file.begins(b"IEND", at + 4), file.length, end + 4)
-        return following, tf.where(file.begins(b"IHDR", at + 4), size, 0), orientation
+        start, end, is_exif = at + 8, at + 8 + file.big(at, 4), file.begins(b"eXIf", at + 4)
+        return (tf.where(file.begins(b"IEND", at + 4), file.length, end + 4),
+                tf.cond(is_exif, lambda: _orientation(content, start, end), lambda: 0))
 
-    return _found(*_follow(file, 8, file.length, part))
+    return _follow(8, file.length, part)
 
 
-def _webp(file):
+@_one_call(_ENCODED, _CONTENT)
+def _webp(encoded, content):
+    file = _File(content)
+    extended, lossless, flags = file.begins(b"VP8X", 12), file.begins(b"VP8L", 12), file.little(20, 1)
+    is_animated = extended & (flags & 0x02 > 0)
+    has_alpha = (extended & (flags & 0x10 > 0)) | (lossless & (file.little(24, 1) & 0x10 > 0))
+    bits = file.little(21, 4)
+    lossy = tf.stack([file.little(28, 2), file.little(26, 2)]) % 2**14
+    size = tf.where(extended, tf.stack([file.little(27, 3), file.little(24, 3)]) + 1,
+                    tf.where(lossless, tf.stack([bits // 2**14, bits]) % 2**14 + 1, lossy))
+    usable = file.begins(b"WEBP", 8) & ~is_animated
+    return _found(tf.where(usable, size, 0), _said(encoded, "EXIF", lambda: _webp_orientation(content)),
+                  tf.where(has_alpha, 4, 3))
+
+
+@_one_call(_CONTENT)
+def _webp_orientation(content):
+    file = _File(content)
+
     def part(at):
         start, length, is_exif = at + 8, file.little(at + 4, 4), file.begins(b"EXIF", at)
-        orientation = tf.cond(is_exif, lambda: _orientation(file.bytes, start, start + length), lambda: 0)
-        return start + length + length % 2, _webp_size(file, at), orientation
+        return (start + length + length % 2,
+                tf.cond(is_exif, lambda: _orientation(content, start, start + length), lambda: 0))
 
-    end = tf.minimum(file.length, 8 + file.little(4, 4))
-    size, orientation = _follow(file, 12, end, part)
-    extended, lossless = file.begins(b"VP8X", 12), file.begins(b"VP8L", 12)
-    is_animated = extended & (file.little(20, 1) & 0x02 > 0)
-    has_alpha = (extended & (file.little(20, 1) & 0x10 > 0)) | (lossless & (file.little(24, 1) & 0x10 > 0))
-    usable = file.begins(b"WEBP", 8) & ~is_animated
-    return _found(tf.where(usable, size, 0), orientation, tf.where(has_alpha, 4, 3))
+    return _follow(12, tf.minimum(file.length, 8 + file.little(4, 4)), part)
 
 
-def _webp_size(file, at):
-    """Of a chunk that says it, or zeros."""
-    bits = file.little(at + 9, 4)
-    sizes = {
-        b"VP8X": (file.little(at + 15, 3) + 1, file.little(at + 12, 3) + 1),
-        b"VP8L": (bits // 2**14 % 2**14 + 1, bits % 2**14 + 1),
-        b"VP8 ": (file.little(at + 16, 2) & 0x3FFF, file.little(at + 14, 2) & 0x3FFF),
-    }
-    return tf.add_n([tf.where(file.begins(kind, at), tf.stack(size), 0) for kind, size in sizes.items()])
-
-
-def _gif(file):
+@_one_call(_ENCODED, _CONTENT)
+def _gif(_, content):
     """Follows the blocks to the end of the first frame, which alone is to be decoded."""
+    file = _File(content)
+
     def behind_colors(at, flags_at):
         flags = file.little(flags_at, 1)
         return at + tf.where(flags & 0x80 > 0, 3 * tf.gather(2 ** np.arange(1, 9), flags & 7), 0)
@@ -222,12 +238,14 @@ def _gif(file):
     return _found(tf.where(state == done, size, 0), end=tf.where(state == done, end, 0))
 
 
-def _bmp(file):
+@_one_call(_ENCODED, _CONTENT)
+def _bmp(_, content):
+    file = _File(content)
     height, bits = file.little(22, 4), file.little(28, 2)  # a negative height: rows from the top
     is_grey = (bits == 8) & file.begins(_GREY_PALETTE, 14 + file.little(14, 4))
     size = tf.stack([tf.minimum(height, 2**32 - height), file.little(18, 4)])
     return _found(tf.where(is_grey | (bits == 24) | (bits == 32), size, 0))
 
 
-# How a file of each format begins; the rest of the signature is left to the decoder.
-_LOOKS = ((b"\xff\xd8\xff", _jpeg), (b"\x89PNG", _png), (b"GIF8", _gif), (b"RIFF", _webp), (b"BM", _bmp))
+# How a file of each format begins; the decoder looks at the rest of its magic number.
+_LOOKS = {b"\xff\xd8": _jpeg, b"\x89P": _png, b"GI": _gif, b"RI": _webp, b"BM": _bmp}
