@@ -59,7 +59,7 @@ def locked(path):
 
 
 def _open(path):
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # which no child inherits (PEP 446)
 
 
 def _wait(handle, path):

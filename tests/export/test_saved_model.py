@@ -12,7 +12,7 @@ from tests import process, tiny
 from tests.export.expected import METADATA, assert_equal, outputs
 from tests.pictures import encode, exif_in_odd_places, exif_in_wrong_places, picture
 from tf_facenet.data import images
-from tf_facenet.export import file_headers
+from tf_facenet.export import check_place, file_headers
 from tf_facenet.export import saved_model as exporter
 from tf_facenet.export.saved_model import SIGNATURES
 from tf_facenet.inference.embedder import Embedder
@@ -209,14 +209,29 @@ def test_an_older_export_is_replaced_whole(model, tmp_path, export):
 
 
 def test_other_folders_and_files_are_not_touched(model, tmp_path, export):
-    (tmp_path / "photo.jpg").touch()
-    for name in ("photo.jpg", "saved_model.pb"):
+    (tmp_path / "photo").touch()
+    for name in ("photo", "saved_model.pb"):
         (tmp_path / name).touch()
-        with pytest.raises(FileExistsError, match="is not empty: it holds photo.jpg, which would be lost"):
+        with pytest.raises(FileExistsError, match="is not empty: it holds photo(, saved_model.pb)?, which would"):
             export(model, {}, tmp_path)
-    with pytest.raises(FileExistsError, match="photo.jpg' is a file; expected a new or an empty folder"):
-        export(model, {}, tmp_path / "photo.jpg")
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["photo.jpg", "saved_model.pb"]
+    with pytest.raises(FileExistsError, match="photo' is a file; expected a new or an empty folder"):
+        export(model, {}, tmp_path / "photo")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["photo", "saved_model.pb"]
+
+
+def test_a_saved_model_of_somebody_else_or_with_more_is_not_replaced(tmp_path):
+    for name in ("saved_model.pb", "variables/variables.index", "variables/variables.old/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(FileExistsError, match="it holds saved_model.pb, variables/variables.index, variables/"):
+        check_place(tmp_path)
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "tf_facenet.json").touch()
+    with pytest.raises(FileExistsError, match="it holds variables/variables.old/notes.txt, which would be lost"):
+        check_place(tmp_path)
+    (tmp_path / "variables" / "variables.old" / "notes.txt").unlink()
+    (tmp_path / "variables" / "variables.old").rmdir()
+    check_place(tmp_path)
 
 
 def test_a_wrong_export_is_not_kept(model, tmp_path, monkeypatch, export):

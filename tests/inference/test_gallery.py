@@ -1,12 +1,15 @@
 import json
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from tests import galleries
+from tf_facenet import locks
 from tf_facenet.inference import gallery as gallery_module
 from tf_facenet.inference.gallery import Gallery
-from tf_facenet.inference.gallery_files import ARRAYS, DESCRIPTION
+from tf_facenet.inference.gallery_files import ARRAYS, DESCRIPTION, check_place
 
 
 def unit(rows):
@@ -31,11 +34,12 @@ def test_nearest_at_known_angles():
     np.testing.assert_allclose(similarities[0], np.cos(np.abs(degrees - 0.05)), atol=1e-6)
 
 
-@pytest.mark.parametrize("small", [0, 10**6])  # rounded first, or one product
+@pytest.mark.parametrize("small", [0, 10**6])  # rounded first, or all products
 @pytest.mark.parametrize("decay", [0.8, 1.0])
 @pytest.mark.parametrize("k", [1, 5, 300])
 def test_search_is_exact(decay, k, small, monkeypatch):
     monkeypatch.setattr(gallery_module, "SMALL", small)
+    monkeypatch.setattr(gallery_module, "FEW", 40)
     rows, names = people(decay=decay)
     queries, _ = people(each=1, decay=decay, seed=0)
     similarities, found = Gallery(rows, names).search(queries, k)
@@ -43,6 +47,23 @@ def test_search_is_exact(decay, k, small, monkeypatch):
     np.testing.assert_allclose(similarities, -np.sort(-products, axis=1)[:, :k], atol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(products, found, axis=1), similarities, atol=1e-5)
     assert all(len(set(row)) == k for row in found.tolist())
+
+
+@pytest.mark.parametrize("k", [1, 5, 1000])
+def test_both_ways_find_the_same_to_the_last_bit(k, monkeypatch):
+    rows, names = people(each=20)
+    rows[500:] = rows[:300]  # of equal rows the first comes first
+    gallery, queries = Gallery(rows, names), np.concatenate([rows[:300:25], -rows[:3], 7 * rows[3:6]])
+    monkeypatch.setattr(gallery_module, "CHUNK", 13)
+    found = []
+    for small, few in ((10**6, 0), (0, 10**6), (0, 0)):
+        monkeypatch.setattr(gallery_module, "SMALL", small)
+        monkeypatch.setattr(gallery_module, "FEW", few)
+        found.append(gallery.search(queries, k))
+    for part in zip(*found, strict=True):
+        np.testing.assert_array_equal(part, np.broadcast_to(part[0], np.shape(part)))
+    assert found[0][1][:12, :2].tolist() == [[at, 500 + at][:k] for at in range(0, 300, 25)]
+    assert gallery.search(np.empty((0, 32)), k)[1].shape == (0, min(k, 800))
 
 
 def test_rounding_spares_most_rows(monkeypatch):
@@ -110,6 +131,11 @@ def test_one_photograph_under_two_names_is_added_once_a_name(tmp_path):
         assert (new.tolist(), gallery.names) == (added, ["ann", "beth"])
 
 
+def test_copies_of_rows_whose_norm_is_not_quite_1(tmp_path):
+    for added in (3, 0):
+        assert Gallery.add(tmp_path / "g", np.eye(3) * [0.9995, 1.0005, 1], list("abc"))[1].sum() == added
+
+
 def test_nothing_is_written_if_nobody_is_new(tmp_path):
     Gallery.add(tmp_path, np.eye(2), ["a", "b"])
     before = {item.name: item.stat().st_mtime_ns for item in tmp_path.iterdir()}
@@ -124,6 +150,33 @@ def test_other_files_stay_and_older_versions_go(tmp_path):
         (tmp_path / "rows-0123456789ab.npy").touch()  # of a writer that was killed
     (tmp_path / "rows-0123456789ab.npy").unlink()
     assert len(list(tmp_path.iterdir())) == len(ARRAYS) + len(["gallery.json", "gallery.lock", "notes.txt"])
+
+
+def test_a_folder_that_a_first_writer_has_begun_is_no_obstacle(tmp_path):
+    """He may be at work, or was killed; then what he has made goes."""
+    begun = ("gallery.lock", "rows-0123456789ab.npy", ".tmp-0123456789ab-codes-0123456789ab.npy",
+             ".tmp-0123456789ab-gallery.json")
+    for name in begun:
+        (tmp_path / name).write_text("half")
+    check_place(tmp_path)
+    Gallery.add(tmp_path, np.eye(3), list("abc"))
+    assert len(list(tmp_path.iterdir())) == len(ARRAYS) + len(["gallery.json", "gallery.lock"])
+    assert Gallery.load(tmp_path).names == list("abc")
+
+
+def test_a_description_that_is_somebody_elses_is_not_replaced(tmp_path):
+    theirs = {DESCRIPTION: '{"pictures": ["a.jpg"]}', "rows.npy": "theirs"}
+    for name, text in theirs.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{DESCRIPTION}' is damaged or not a gallery's .* Remove it, or name another"):
+        Gallery(np.eye(3), list("abc")).save(tmp_path)
+    assert {name: (tmp_path / name).read_text() for name in theirs} == theirs
+
+
+def test_a_system_without_locks_as_windows_writes_too(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_CLOEXEC")
+    monkeypatch.setattr(locks, "fcntl", None)
+    assert Gallery.add(tmp_path, np.eye(3), list("abc"))[1].all()
 
 
 def test_galleries_without_versions_are_read_and_extended(tmp_path):
@@ -176,7 +229,7 @@ def test_a_query_that_is_no_number(bad, small, monkeypatch):
 
 
 def test_products_are_made_in_blocks(monkeypatch):
-    """Of 1,000 rows by 50 queries at most 4,000 products are in memory, and what is found is the same."""
+    """Of 1,000 rows by 50 queries 4,000 products are made at a time, and what is found is the same."""
     rows, names = people()
     expected = Gallery(rows, names).search(rows[::20], 3)
     monkeypatch.setattr(gallery_module, "BLOCK", 4000)
@@ -189,6 +242,9 @@ def test_products_are_made_in_blocks(monkeypatch):
         def T(self):  # noqa: N802  (NumPy's name)
             return self
 
+        def __getitem__(self, chosen):
+            return rows[chosen]
+
         def __rmatmul__(self, queries):
             shapes.append(len(queries))
             return np.asarray(queries) @ rows.T
@@ -200,6 +256,20 @@ def test_products_are_made_in_blocks(monkeypatch):
     for found, whole in zip(gallery.search(rows[::20], 3), expected, strict=True):
         np.testing.assert_array_equal(found, whole)
     assert max(shapes) == 4
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_products_do_not_stay_in_memory(k, monkeypatch):
+    """Of 1,000 rows by 2,000 queries all products are 8 MB."""
+    rows, names = people()
+    gallery, queries = Gallery(rows, names), np.tile(rows, (2, 1))
+    monkeypatch.setattr(gallery_module, "BLOCK", 50_000)
+    tracemalloc.start()
+    try:
+        gallery.search(queries, k)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("k", [1, 3])

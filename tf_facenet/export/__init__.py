@@ -38,8 +38,8 @@ FORMATS = {
 }
 
 # Of the folder of a SavedModel, see `files.check_replaceable`.
-PARTS = (SAVED_MODEL, "fingerprint.pb", "variables", "variables/variables.*", "assets", "assets.extra",
-         ASSETS.as_posix())
+_PARTS = (SAVED_MODEL, "fingerprint.pb", "variables", "variables/variables.index",
+          "variables/variables.data-?????-of-?????", "assets", "assets.extra", ASSETS.as_posix())
 _ENDING = re.compile(r"\.(?!v?\d+$)[a-z]\w*")  # of a kind of file; names such as face.v2 and face-1.0 have none
 
 logger = logging.getLogger(__name__)
@@ -84,10 +84,15 @@ def format_of(path, name="", quantize=""):
     return found
 
 
+def replaced(folder):
+    """Patterns of what an export to a folder may replace: all of a SavedModel with our metadata, nothing of another."""
+    return _PARTS if Path(folder, ASSETS).is_file() else ()
+
+
 def check_place(path):
     """Raise OSError if exporting there would remove something else than an export, or cannot be; see `format_of`."""
     if format_of(path) == "saved_model":
-        check_replaceable(path, PARTS)
+        check_replaceable(path, replaced(path))
         check_target(path, "folder")
     else:
         check_target(path, "file")

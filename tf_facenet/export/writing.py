@@ -8,7 +8,7 @@ import numpy as np
 from tf_facenet import data
 from tf_facenet.data.augment import Augmentation
 from tf_facenet.data.in_order import evaluation_batches
-from tf_facenet.export import FORMATS, PARTS, check_place, format_of, network, proof
+from tf_facenet.export import FORMATS, check_place, format_of, network, proof, replaced
 from tf_facenet.files import atomic_folder, atomic_write
 from tf_facenet.finite import check_weights
 from tf_facenet.inference.model_file import describe
@@ -51,7 +51,7 @@ def export(model, metadata, path, *, pairs=None, quantize="", calibrate="drawn",
     if quantize == "int8":
         options["images"] = _calibration_images(calibrate, metadata["image_size"], place)
     write = getattr(importlib.import_module(FORMATS[name].module), name)
-    with atomic_folder(path, PARTS) if name == "saved_model" else atomic_write(path) as temporary:
+    with atomic_folder(path, replaced(path)) if name == "saved_model" else atomic_write(path) as temporary:
         write(network.embedding_module(network.prepared(model)), metadata, temporary, **options)
         found = proof.prove(model, temporary, pairs, place, quiet)
         found.check(path, quantize)

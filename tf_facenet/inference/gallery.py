@@ -4,7 +4,9 @@ A search reads one byte of each number: a row x is s·z + r with integers z from
 
     |⟨x, q⟩ − s ⟨z, q⟩| ≤ ‖r‖ ‖q‖    (Cauchy–Schwarz),
 
-which is below 0.01 for unit rows. Only the rows that can still be among the k nearest are read whole.
+which is below 0.01 for unit rows. Only the rows that can still be among the k nearest are read whole. With few rows, or
+with many queries at a time, making all products is as fast. Either way the rows that can be among the nearest are
+compared in double precision, so that the results are the same.
 """
 
 import functools
@@ -17,9 +19,11 @@ from tf_facenet import environment
 from tf_facenet.inference import gallery_files
 from tf_facenet.inference.metadata import check_same
 
-SMALL = 20_000  # rows, below which one product is as fast
-CHUNK = 65_536  # rows rounded at a time
+SMALL = 20_000  # rows, below which all products are as fast
+FEW = 16  # queries, above which they are, too
+CHUNK = 16_384  # rows rounded, or compared in double precision, at a time
 SLACK = 1e-5  # rounding of float32 products of unit rows
+COMPARED = 1024  # faces of a person looked up among the others at a time
 BLOCK = 2**22  # products in memory together
 
 
@@ -74,34 +78,50 @@ class Gallery:
             raise ValueError(f"Row {bad[0]} of the {len(queries)} embeddings has a number that is NaN or infinite. "
                              "Leave it out, and look at its image and at the model.")
         k = min(k, len(self))
-        if len(self) < SMALL:
-            size = max(1, BLOCK // len(self))
-            blocks = (queries[at:at + size] @ self.rows.T for at in range(0, len(queries), size))
-            found = [_largest(row, k) for block in blocks for row in block]
-        else:
-            with ThreadPoolExecutor() as pool:
-                found = [self._nearest(query, k, pool) for query in queries]
-        return tuple(np.stack(part) for part in zip(*found, strict=True))
+        candidates = self._by_codes if len(self) >= SMALL and len(queries) <= FEW else self._by_products
+        similarities, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        for place, (query, some) in enumerate(zip(queries, candidates(queries, k), strict=True)):
+            similarities[place], rows[place] = self._largest(query, some, k)
+        return similarities, rows
 
-    def _nearest(self, query, k, pool):
+    def _by_products(self, queries, k):
+        """For each query the rows that can be among its k nearest."""
+        size = max(1, BLOCK // len(self))
+        for at in range(0, len(queries), size):
+            products = queries[at:at + size] @ self.rows.T
+            certain = products.max(axis=1) if k == 1 else np.partition(products, -k, axis=1)[:, -k]
+            certain -= SLACK * np.linalg.norm(queries[at:at + size], axis=1)
+            yield from map(np.flatnonzero, products >= certain[:, None])
+
+    def _by_codes(self, queries, k):
+        """The same, by bounds of the products."""
         environment.check_fork()
         if self._parts is None:  # in memory, one part for each core
             import tensorflow as tf
 
             parts = np.array_split(np.arange(len(self)), os.cpu_count())
             self._parts = [(part, tf.constant(self.codes[part[0]:part[-1] + 1])) for part in parts]
-        bounds = list(pool.map(lambda part: self._bounds(query, k, *part), self._parts))
-        certain = max(least for least, _ in bounds) - SLACK
-        rows = np.concatenate([part[most >= certain] for (part, _), (_, most) in zip(self._parts, bounds, strict=True)])
-        similarities, places = _largest(self.rows[rows] @ query, k)
-        return similarities, rows[places]
+        with ThreadPoolExecutor() as pool:
+            for query in queries:
+                bounds = list(pool.map(functools.partial(self._bounds, query, k), self._parts))
+                certain = max(least for least, _ in bounds) - SLACK * np.linalg.norm(query)
+                yield np.concatenate([part[most >= certain]
+                                      for (part, _), (_, most) in zip(self._parts, bounds, strict=True)])
 
-    def _bounds(self, query, k, part, codes):
-        """What k rows of a part reach at least (-1 if it has fewer), and what each of them reaches at most."""
-        own = slice(part[0], part[-1] + 1)
+    def _largest(self, query, rows, k):
+        """The k largest products among some rows, in order; of equal ones the first."""
+        chunks = (rows[at:at + CHUNK] for at in range(0, len(rows), CHUNK))
+        products = np.concatenate([np.sum(self.rows[chunk] * query.astype(np.float64), axis=1) for chunk in chunks])
+        order = np.lexsort((rows, -products))[:k]
+        return products[order], rows[order]
+
+    def _bounds(self, query, k, part):
+        """What k rows of a part reach at least (-∞ if it has fewer), and what each of them reaches at most."""
+        rows, codes = part
+        own = slice(rows[0], rows[-1] + 1)
         products = _products()(codes, query).numpy() * self.scales[own]
         reach = self.errors[own] * np.linalg.norm(query)
-        least = np.partition(products - reach, -k)[-k] if k <= len(part) else -1
+        least = np.partition(products - reach, -k)[-k] if k <= len(rows) else -np.inf
         return least, products + reach
 
     def identify(self, queries, threshold):
@@ -209,29 +229,23 @@ def _products():
     return tf.function(lambda codes, query: tf.linalg.matvec(tf.cast(codes, tf.float32), query), jit_compile=True)
 
 
-def _largest(similarities, k):
-    """The k largest of [N] and their places, the largest first and equal ones in their order."""
-    if k == 1:
-        place = similarities.argmax()
-        return similarities[place:place + 1], np.array([place])
-    least = np.partition(similarities, -k)[-k]
-    places = np.flatnonzero(similarities >= least)
-    order = np.lexsort((places, -similarities[places]))[:k]
-    return similarities[places[order]], places[order]
-
-
 def _repeated(rows, names, known_rows, known_names):
     """Which of some rows are copies, bool [Q]: known, or earlier among themselves, with the same name."""
-    copies, wanted = np.zeros(len(rows), bool), set(names)
+    rows, copies, wanted = _unit(rows), np.zeros(len(rows), bool), set(names)
     known = _places(name if name in wanted else None for name in known_names)
     for name, own in _places(names).items():
-        before = known_rows[known.get(name, [])]
-        for at in range(0, len(own), CHUNK // 64):
-            some, earlier = rows[own[at:at + CHUNK // 64]], rows[own[:at]]
+        before = _unit(known_rows[known.get(name, [])])
+        for at in range(0, len(own), COMPARED):
+            some, earlier = rows[own[at:at + COMPARED]], rows[own[:at]]
             copies[own[at:at + len(some)]] = np.max([
                 (some @ before.T).max(axis=1, initial=-1), (some @ earlier.T).max(axis=1, initial=-1),
                 np.tril(some @ some.T, -1).max(axis=1)], axis=0) > 1 - SLACK
     return copies
+
+
+def _unit(rows):
+    """Rows of norm 1 exactly; a gallery's may be a little longer or shorter."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _places(names):

@@ -20,6 +20,7 @@ ARRAYS = {"rows": (np.float32, 1), "codes": (np.int8, 1), "scales": (np.float32,
 # Name → (type, 1 if its rows are as wide as the embeddings, 0 if they are numbers).
 _VERSION = re.compile("[0-9a-f]{12}|")  # galleries that this package wrote at first had none
 _FILE = re.compile(rf"({'|'.join(ARRAYS)})-[0-9a-f]{{12}}\.npy")
+_LEFTOVER = re.compile(rf"\.tmp-[0-9a-f]{{12}}-({_FILE.pattern}|{re.escape(DESCRIPTION)})")  # see `files.atomic_write`
 
 
 def is_gallery(folder):
@@ -28,9 +29,12 @@ def is_gallery(folder):
 
 
 def check_place(folder):
-    """Raise FileNotFoundError if there is something at a path that is no gallery, so that none belongs there."""
+    """Raise FileNotFoundError if there is something at a path that is no gallery, so that none belongs there.
+
+    What a first writer has made so far, who may be at work or was killed, is not in the way.
+    """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(item.name != LOCK for item in folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and any(not _is_own(item.name) for item in folder.iterdir())):
         _check_is_gallery(folder)
 
 
@@ -55,6 +59,7 @@ def write(folder, arrays, names, model_id):
 
     Raises:
         OSError: it cannot be written; the version before stays.
+        ValueError: there is a description that is damaged or somebody else's.
     """
     folder, version = Path(folder), uuid.uuid4().hex[:12]
     older, own = _files(folder), _names(version)
@@ -120,11 +125,21 @@ def _names(version):
     return [f"{name}-{version}.npy" if version else f"{name}.npy" for name in ARRAYS]
 
 
+def _is_own(name):
+    return name in (DESCRIPTION, LOCK) or _FILE.fullmatch(name) or _LEFTOVER.fullmatch(name)
+
+
 def _files(folder):
-    """The files of all versions, also of those whose writer was killed."""
-    found = [item.name for item in folder.iterdir() if _FILE.fullmatch(item.name)]
-    with contextlib.suppress(*DAMAGES):
-        found += _names(_described(folder)["version"])
+    """The arrays of all versions, and what a writer who was killed had begun."""
+    found = [item.name for item in folder.iterdir() if _FILE.fullmatch(item.name) or _LEFTOVER.fullmatch(item.name)]
+    if is_gallery(folder):
+        try:
+            description = _described(folder)
+            _checked_names(**description)
+        except DAMAGES as error:
+            raise ValueError(f"'{folder / DESCRIPTION}' is damaged or not a gallery's ({error}), and is not replaced. "
+                             "Remove it, or name another folder") from error
+        found += _names(description["version"])
     return found
 
 
