@@ -151,7 +151,7 @@ def test_only_leftovers_of_this_package_are_removed(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     files.remove_leftovers(tmp_path)
-    assert names(tmp_path) == [".tmp-notes", "deep"]
+    assert names(tmp_path) == [".tmp-notes", "deep", "deep/.tmp-ba9876543210-x"]
 
 
 def test_a_failure_leaves_the_older_folder(tmp_path, monkeypatch):

@@ -196,8 +196,8 @@ def _is_formula(cell):
 
 
 def remove_leftovers(folder):
-    """Remove the temporary files and folders that a killed process left anywhere in `folder`."""
-    for leftover in list(Path(folder).rglob(".tmp-*")):
+    """Remove the temporary files and folders that a killed process left in `folder`; others may work in those below."""
+    for leftover in list(Path(folder).glob(".tmp-*")):
         if not _LEFTOVER.fullmatch(leftover.name):
             continue
         if leftover.is_dir():

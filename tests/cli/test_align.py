@@ -90,3 +90,12 @@ def test_without_the_detector(photographs, tmp_path, capsys, monkeypatch):
         cli.main(["align", str(photographs), str(tmp_path / "out"), "--quiet", "--image_size", "61"])
     assert stopped.value.code == 2
     assert "error: finding faces needs the package 'mtcnn': pip install 'mtcnn>=1.0'" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_run_keeps_its_files(photographs, tmp_path, capsys):
+    for name in ("options.json", "revision_info.txt", "bad_files.txt"):
+        (tmp_path / name).write_text("the run's")
+    with pytest.raises(SystemExit):
+        cli.main(["align", str(photographs), str(tmp_path), "--quiet"])
+    assert "is the folder of a training run, whose revision_info.txt and" in capsys.readouterr().err
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"the run's"}

@@ -48,6 +48,9 @@ def plan(source, target):
                          "taken for images of the next run; name a folder beside it")
     if os.path.exists(target) and not os.path.isdir(target):
         raise NotADirectoryError(f"{target!r} is a file; expected a folder for the faces, or a new name")
+    if os.path.exists(os.path.join(target, "options.json")):
+        raise ValueError(f"{target!r} is the folder of a training run, whose revision_info.txt and bad_files.txt would "
+                         "be replaced; name a new folder")
     paths = {os.path.relpath(path, source): path for path in read_folder(source).samples}
     stems = Counter(os.path.splitext(name)[0] for name in paths)
 

@@ -123,7 +123,8 @@ def resume(options, given):
     own = cluster.find(options)
     if own is None or own.is_chief:  # the others share the folder
         _take(folder)
-        remove_leftovers(folder)
+        for place in (folder, folder / "checkpoints"):
+            remove_leftovers(place)
     return _run(folder, options), options
 
 
