@@ -90,10 +90,11 @@ def _normalised(layer, inputs):
     x = tf.cast(inputs, tf.float32)
     mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
     if layer.synchronized:
-        context = tf.distribute.get_replica_context()
-        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack([mean, variance + tf.square(mean)]))
+        # Distances from what all know already, which is near the mean, so that no digits cancel.
+        context, known = tf.distribute.get_replica_context(), tf.stop_gradient(layer.moving_mean.value)
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack([mean, variance + tf.square(mean - known)]))
         mean, square = tf.unstack(sums / context.num_replicas_in_sync)
-        variance = tf.maximum(square - tf.square(mean), 0)
+        variance = tf.maximum(square - tf.square(mean - known), 0)
     outputs = tf.nn.batch_normalization(
         x, mean, variance, layer.beta.value if layer.center else None, layer.gamma.value if layer.scale else None,
         layer.epsilon)

@@ -96,15 +96,15 @@ def test_memory_is_that_of_the_device_itself(monkeypatch, visible, asked):
     assert (asked or "--query-gpu=memory.total") in commands[0]
 
 
-@pytest.mark.parametrize("failure", [
-    FileNotFoundError("nvidia-smi"), subprocess.CalledProcessError(9, "nvidia-smi", stderr="No devices were found"),
-    ValueError("[N/A]")], ids=["absent", "MIG", "not available"])
 def test_memory_grows_on_demand_in_every_command(monkeypatch):
     monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
     logs.import_tensorflow()
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
+@pytest.mark.parametrize("failure", [
+    FileNotFoundError("nvidia-smi"), subprocess.CalledProcessError(9, "nvidia-smi", stderr="No devices were found"),
+    ValueError("[N/A]")], ids=["absent", "MIG", "not available"])
 def test_without_nvidia_smi_there_is_no_limit(monkeypatch, caplog, failure):
     machine = Machine(monkeypatch, GPUS)
 

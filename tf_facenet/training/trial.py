@@ -1,6 +1,7 @@
 """A backbone of one's own, before it is trained: could the finished model be loaded again?"""
 
 import contextlib
+import logging
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from tf_facenet import backbones
 from tf_facenet.inference import model_file
 from tf_facenet.inference.metadata import MODEL
+
+logger = logging.getLogger(__name__)
 
 
 def check(model, name, known):
@@ -24,7 +27,6 @@ def check(model, name, known):
 
     Raises:
         ValueError: it cannot be saved, or not be loaded, or is another network then; the message says why.
-        OSError: there is no room for a temporary file.
     """
     if not backbones.is_own(name):
         return
@@ -32,8 +34,9 @@ def check(model, name, known):
     with tempfile.TemporaryDirectory() as folder:
         try:
             loaded = _loaded_again(model, Path(folder, MODEL), known)
-        except OSError:
-            raise
+        except OSError as error:  # which is no fault of the network
+            logger.warning("Not tried whether the backbone %r can be loaded again: %s", name, error.strerror or error)
+            return
         except Exception as error:  # of Keras, or of the layers' own code
             raise ValueError(f"The backbone {name!r} can be trained, but no command could load the model: "
                              f"{model_file.reason(error)}. Define its layers, and register its functions with "
