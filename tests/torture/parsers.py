@@ -15,7 +15,7 @@ from tf_facenet import config
 from tf_facenet.data import bins, headers, images, pairs, people, prepare
 from tf_facenet.data.faces import Faces
 from tf_facenet.evaluation import history
-from tf_facenet.inference import metadata
+from tf_facenet.inference import metadata, model_file
 from tf_facenet.inference.classifier import Classifier
 from tf_facenet.inference.gallery import Gallery
 from tf_facenet.options import SoftmaxOptions
@@ -184,7 +184,7 @@ def _image_target(name):
 
 
 def _write_model(folder):
-    metadata.save_model(tiny.create(24, 4), folder / "model.keras", {
+    model_file.save_model(tiny.create(24, 4), folder / "model.keras", {
         "class_names": NAMES, "threshold": {"distance": "squared-L2", "value": 1.0}})
 
 

@@ -38,7 +38,8 @@ def huge_bmp(_):
 
 def huge_gif(_):
     content = encode(picture(24, 24), "GIF")
-    return content[:6] + struct.pack("<HH", 60_000, 60_000) + content[10:]
+    at = content.index(struct.pack("<cHHHH", b",", 0, 0, 24, 24)) + 5  # the frame; the screen around it is not read
+    return content[:at] + struct.pack("<HH", 60_000, 60_000) + content[at + 4:]
 
 
 # What is done to the content of some of the files, all named .jpg.
